@@ -1,0 +1,1 @@
+"""The message broker: all of aio-pika, and nothing else has it."""

@@ -1,0 +1,1 @@
+"""The catalog: all of SQLAlchemy, and nothing else has it."""

@@ -1,0 +1,1 @@
+"""The file system: listing, comparing, ignoring. Knows no database and no broker."""

@@ -1,0 +1,1 @@
+"""The services: siblings that never import each other; `scanner.app` composes them."""
