@@ -1,0 +1,106 @@
+"""What the scan side and the walker process say to each other: plain tuples over two pipes.
+
+Every path is path text (`scanner.paths`) relative to the library's root, '' being the root itself. Messages
+are `marshal` frames (both ends run the same interpreter): the fastest encoding in the standard library.
+Standard library only.
+"""
+
+from typing import Literal, NamedTuple
+
+Entry = tuple[str, int, int, int, int]
+"""A settled regular file: name, size in bytes, mtime in ns, inode (0 = not to be trusted), kind."""
+
+UnsettledEntry = tuple[str, int, int, int, int, int]
+"""A file that may still be written: an `Entry` and its ctime in ns."""
+
+Subdirectory = tuple[str, int]
+"""A directory to descend into: name, inode (0 = not to be trusted)."""
+
+ProblemKind = Literal["unreadable", "timeout", "io", "vanished", "offline", "loop"]
+"""`unreadable` EACCES/EPERM; `timeout` no answer; `io` EIO, ESTALE, ENOTCONN...; `vanished` ENOENT under a
+listed name; `offline` a root or mount that is not what it was; `loop` a followed link to its own ancestor."""
+
+
+class ListRequest(NamedTuple):
+    """List one directory. `digest` is that of its last decided listing: equal means answer `same`."""
+
+    key: int
+    path: str
+    digest: bytes | None = None
+
+
+class CheckRequest(NamedTuple):
+    """Tell whether a directory's mtime is still `mtime_ns`, without listing it."""
+
+    key: int
+    path: str
+    mtime_ns: int
+
+
+class VerifyRequest(NamedTuple):
+    """Look at one path with `lstat`: is it gone, there, or there but no longer a member of the library?"""
+
+    key: int
+    path: str
+
+
+class Problem(NamedTuple):
+    """One thing that could not be looked at; `path` is relative to the root."""
+
+    path: str
+    kind: ProblemKind
+    errno: int | None
+    text: str
+
+
+class Listing(NamedTuple):
+    """The answer to a `ListRequest`, or one part of it: a directory beyond `part_size` entries comes in parts.
+
+    `status`: `part` (more comes), `ok` (the last part, the listing is complete and error-free), `same` (equal
+    to `digest`: `files` is empty and `file_count` counts them), `gone` (ENOENT/ENOTDIR), `failed` (see
+    `problems`; parts already sent stand, but nothing absent from them is vanished).
+    Only the last part has `mtime_ns`, `inode`, `digest`, `trustworthy`, and all of `subdirectories`.
+    `digest` is None for a listing in several parts or with an unsettled entry or a problem.
+    `trustworthy`: the mtime was at least 2 s older than the listing's start, without a problem or an
+    unsettled entry, so that an equal mtime later means an equal listing.
+    """
+
+    key: int
+    status: Literal["part", "ok", "same", "gone", "failed"]
+    files: list[Entry]
+    unsettled: list[UnsettledEntry]
+    subdirectories: list[Subdirectory]
+    problems: list[Problem]
+    file_count: int
+    mtime_ns: int
+    inode: int
+    digest: bytes | None
+    trustworthy: bool
+
+
+class Checked(NamedTuple):
+    """The answer to a `CheckRequest`: `changed` also when it could not be looked at."""
+
+    key: int
+    changed: bool
+
+
+class Verified(NamedTuple):
+    """The answer to a `VerifyRequest`.
+
+    `status`: `present` (a member), `excluded` (there, but no member: ignored, another type), `gone`
+    (ENOENT/ENOTDIR), `failed` (any other error: nothing may be concluded). `size`, `mtime_ns` and `inode`
+    are 0 unless it is there; `is_directory` tells what is there.
+    """
+
+    key: int
+    status: Literal["present", "excluded", "gone", "failed"]
+    is_directory: bool
+    size: int
+    mtime_ns: int
+    inode: int
+    errno: int
+
+
+Request = ListRequest | CheckRequest | VerifyRequest
+Reply = Listing | Checked | Verified
