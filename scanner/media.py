@@ -22,8 +22,8 @@ _IMAGE = (
 _SUBTITLE = "ass cap dfxp idx itt jss lrc mks mpl2 pjs rt sbv scc smi smil srt ssa stl sub sup ttml usf vtt"
 
 _PARTIAL_SUFFIXES = (
-    ".part", ".partial", ".crdownload", ".!qb", ".!ut", ".!bt", ".bc!", ".tmp", ".temp", ".download", ".opdownload",
-    ".filepart", ".aria2", ".unfinished", ".incomplete", ".dtapart", ".ytdl",
+    ".part", ".partial", ".crdownload", ".!qb", ".!ut", ".!bt", ".bc!", ".tmp", ".temp", ".download",
+    ".opdownload", ".filepart", ".aria2", ".unfinished", ".incomplete", ".dtapart", ".ytdl",
 )  # fmt: skip
 
 

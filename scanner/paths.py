@@ -58,9 +58,9 @@ def readable(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` safe for a terminal or a log: no control, no bidirectional override, no stray byte.
+    r"""Return `text` safe for a terminal or a log: no control, no bidirectional override, no stray byte.
 
-    Control characters show as ``\\x1b``, bytes that are not UTF-8 as ``\\xff``.
+    Control characters show as `\x1b`, bytes that are not UTF-8 as `\xff`.
     """
     shown = _ESCAPED.sub(lambda match: f"\\x{ord(match[0]) - _ESCAPE_BASE:02x}", text)
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), shown)

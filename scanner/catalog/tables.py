@@ -56,7 +56,7 @@ catalog = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("uuid", Text, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
 )
 
 libraries = Table(
@@ -68,7 +68,8 @@ libraries = Table(
     Column("root", Text, nullable=False),
     Column("identity", Text),
     Column("state", Text, nullable=False, server_default="online"),
-    Column("created_at", BigInteger, nullable=False),
+    Column("file_count", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", Float, nullable=False),
     Column("lease_owner", Text),
     Column("lease_epoch", BigInteger, nullable=False, server_default="0"),
     Column("lease_since", Float),
@@ -161,7 +162,12 @@ files = Table(
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
     Column("error", Text),
     Index(
-        "uq_files_directory_id_name", "directory_id", "name", unique=True, sqlite_where=LIVING, postgresql_where=LIVING
+        "uq_files_directory_id_name",
+        "directory_id",
+        "name",
+        unique=True,
+        sqlite_where=LIVING,
+        postgresql_where=LIVING,
     ),
     Index("ix_files_missing", "directory_id", "name", sqlite_where=DELETED, postgresql_where=DELETED),
     Index("ix_files_inode", "inode", sqlite_where=LIVING, postgresql_where=LIVING),

@@ -1,0 +1,171 @@
+"""The connection to the database: SQLite (WAL, FULL) or PostgreSQL, transactions, errors in our own words.
+
+Invariant: a write transaction takes its lock at the start (`BEGIN IMMEDIATE` on SQLite) and is never an
+upgraded read. What is committed survives a power cut. A crash inside a transaction leaves nothing of it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from sqlalchemy import Connection, Engine, Float, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+from scanner.catalog import translation
+from scanner.errors import UsageError
+
+Dialect = Literal["sqlite", "postgresql"]
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a statement waits for another process's write transaction before it gives up."""
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -16384",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class database_now(GenericFunction[float]):  # noqa: N801 - reads as the SQL function that it is
+    """The database's clock, in seconds since the epoch: leases are compared by it and by nothing else."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _now_sqlite(_element: database_now, _compiler: SQLCompiler, **_options: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_now, "postgresql")
+def _now_postgresql(_element: database_now, _compiler: SQLCompiler, **_options: object) -> str:
+    return "extract(epoch from clock_timestamp())::float8"
+
+
+class Database:
+    """One database that processes share; thread-safe, a connection for each transaction.
+
+    Raises (from every transaction):
+        DatabaseUnavailable: it cannot be reached, is locked or full: it may come back.
+        DatabaseRefused: unwritable, corrupt, not a database, without the rights or the tables needed.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self.url = _parse_url(url)
+        self.dialect: Dialect = "sqlite" if self.url.get_backend_name() == "sqlite" else "postgresql"
+        self._engine = _create_engine(self.url, busy_timeout_s)
+
+    @property
+    def file(self) -> Path | None:
+        """The database's file; None on PostgreSQL."""
+        return Path(self.url.database or "") if self.dialect == "sqlite" else None
+
+    @property
+    def shown(self) -> str:
+        """The URL with its password masked."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection in one read transaction."""
+        with self._transaction("DEFERRED") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection in one write transaction, committed at the end, undone by any exception."""
+        with self._transaction("IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, mode: str) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                connection.execution_options(begin_mode=mode)
+                with connection.begin():
+                    yield connection
+        except SQLAlchemyError as error:
+            raise translation.translate(error, self.shown, self.file) from error
+
+    @contextmanager
+    def unbuffered(self) -> Iterator[Connection]:
+        """Give a connection in a read transaction whose results stream: for millions of rows."""
+        with self.read() as connection:
+            yield connection.execution_options(stream_results=True, yield_per=2000)
+
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """Give a connection outside any transaction: for statements that refuse to run in one."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        except SQLAlchemyError as error:
+            raise translation.translate(error, self.shown, self.file) from error
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _parse_url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise UsageError("database_url is not a URL: expected sqlite:///FILE or postgresql://...") from error
+    backend = url.get_backend_name()
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and url.database:
+        return url.set(drivername="sqlite+pysqlite")
+    raise UsageError(f"database_url {url.render_as_string()}: expected sqlite:///FILE or postgresql://...")
+
+
+def _create_engine(url: URL, busy_timeout_s: float) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    options = f"-c synchronous_commit=on -c lock_timeout={int(busy_timeout_s * 1000)}"
+    arguments = {
+        "connect_timeout": 10,
+        "application_name": "scanner",
+        "options": options,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    return create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=5)
+
+
+def _prepare_sqlite(connection: object, _record: object) -> None:
+    """Turn off the driver's own BEGINs (we send them) and set the pragmas that durability needs."""
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in _SQLITE_PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("begin_mode", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")

@@ -1,0 +1,123 @@
+"""The schema: creates an empty database, upgrades an older one, refuses a newer one.
+
+SQLite is upgraded by itself, a copy of the file first; a PostgreSQL database that others share is upgraded
+only by `scanner db upgrade`. The migrations run in one transaction under the database's own lock, so two
+processes that start together do it once.
+"""
+
+import time
+import uuid
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, inspect, select, text, update
+
+from scanner.catalog.engine import Database
+from scanner.catalog.tables import catalog
+from scanner.errors import DatabaseRefused
+
+SCHEMA = "0001"
+"""The newest revision under `migrations/versions` (a test holds the two together)."""
+
+_ADVISORY_LOCK = 0x5CA44E12
+"""PostgreSQL's lock under which one process at a time migrates."""
+
+
+def open_database(url: str) -> Database:
+    """Open the database of this URL, created or upgraded as far as is allowed without being asked.
+
+    Raises:
+        DatabaseRefused: its schema is newer than this program, or older and shared (PostgreSQL).
+    """
+    database = Database(url)
+    try:
+        found = current_schema(database)
+        if found is None or (database.dialect == "sqlite" and _is_older(found)):
+            upgrade(database)
+        elif found != SCHEMA:
+            raise DatabaseRefused(_mismatch(database, found))
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def current_schema(database: Database) -> str | None:
+    """Return the revision that the database has; None for one without tables."""
+    with database.read() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def upgrade(database: Database) -> str | None:
+    """Migrate to the newest revision; return the one that was found before."""
+    before = current_schema(database)
+    if before is not None and not _is_older(before) and before != SCHEMA:
+        raise DatabaseRefused(_mismatch(database, before))
+    if before is not None and before != SCHEMA and database.file is not None:
+        backup(database, database.file.with_name(f"{database.file.name}.before-{SCHEMA}"))
+    with database.write() as connection:
+        _migrate(connection)
+        _ensure_catalog_row(connection)
+    return before
+
+
+def _migrate(connection: Connection) -> None:
+    # Imported here: a start on a current schema needs none of Alembic.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def migrations_folder() -> Path:
+    """Return where the migrations are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def _ensure_catalog_row(connection: Connection) -> None:
+    if connection.scalar(select(catalog.c.uuid)) is None:
+        connection.execute(insert(catalog).values(id=1, uuid=str(uuid.uuid4()), created_at=time.time()))
+
+
+def catalog_uuid(database: Database) -> str:
+    """Return the catalog's UUID: file ids mean something only together with it."""
+    with database.read() as connection:
+        return connection.execute(select(catalog.c.uuid)).scalar_one()
+
+
+def backup(database: Database, target: Path) -> None:
+    """Write an online copy of an SQLite catalog to a file that must not exist yet.
+
+    Raises:
+        DatabaseRefused: the database is not SQLite, or the target exists.
+    """
+    if database.dialect != "sqlite":
+        raise DatabaseRefused(f"{database.shown}: back PostgreSQL up with pg_dump")
+    if target.exists():
+        raise DatabaseRefused(f"backup {target} exists already: name another file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with database.autocommit() as connection:
+        connection.exec_driver_sql("VACUUM INTO ?", (str(target),))
+    with Database(f"sqlite:///{target}") as copy, copy.write() as connection:
+        # Ids given out after the backup would come twice: what is restored is another catalog.
+        connection.execute(update(catalog).values(uuid=str(uuid.uuid4())))
+
+
+def _is_older(found: str) -> bool:
+    return found < SCHEMA
+
+
+def _mismatch(database: Database, found: str) -> str:
+    if _is_older(found):
+        return f"database {database.shown} has schema {found}, this program needs {SCHEMA}: run scanner db upgrade"
+    return (
+        f"database {database.shown} has schema {found}, newer than the {SCHEMA} of this program: upgrade scanner"
+    )
