@@ -30,15 +30,19 @@ def open_database(url: str) -> Database:
     """
     database = Database(url)
     try:
-        found = current_schema(database)
-        if found is None or (database.dialect == "sqlite" and _is_older(found)):
-            upgrade(database)
-        elif found != SCHEMA:
-            raise DatabaseRefused(_mismatch(database, found))
+        _make_current(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _make_current(database: Database) -> None:
+    found = current_schema(database)
+    if found is None or (database.dialect == "sqlite" and _is_older(found)):
+        upgrade(database)
+    elif found != SCHEMA:
+        raise DatabaseRefused(_mismatch(database, found))
 
 
 def current_schema(database: Database) -> str | None:
@@ -46,7 +50,8 @@ def current_schema(database: Database) -> str | None:
     with database.read() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
 
 
 def upgrade(database: Database) -> str | None:
@@ -90,7 +95,8 @@ def _ensure_catalog_row(connection: Connection) -> None:
 def catalog_uuid(database: Database) -> str:
     """Return the catalog's UUID: file ids mean something only together with it."""
     with database.read() as connection:
-        return connection.execute(select(catalog.c.uuid)).scalar_one()
+        found: str = connection.execute(select(catalog.c.uuid)).scalar_one()
+        return found
 
 
 def backup(database: Database, target: Path) -> None:
@@ -116,8 +122,6 @@ def _is_older(found: str) -> bool:
 
 
 def _mismatch(database: Database, found: str) -> str:
-    if _is_older(found):
-        return f"database {database.shown} has schema {found}, this program needs {SCHEMA}: run scanner db upgrade"
-    return (
-        f"database {database.shown} has schema {found}, newer than the {SCHEMA} of this program: upgrade scanner"
-    )
+    known = f"this program knows {SCHEMA}"
+    remedy = "run scanner db upgrade" if _is_older(found) else "upgrade scanner"
+    return f"database {database.shown} has schema {found}, {known}: {remedy}"

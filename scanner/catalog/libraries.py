@@ -1,0 +1,145 @@
+"""Libraries: the roots that are scanned, each under one name on one host; roots never overlap."""
+
+import hashlib
+import socket
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from scanner import paths
+from scanner.catalog.engine import Database, database_now
+from scanner.catalog.tables import DELETED, LIVING, directories, files, libraries
+from scanner.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """One library; `root` is absolute path text on `host`, `identity` what its mount was when last scanned."""
+
+    id: int
+    name: str
+    host: str
+    root: str
+    identity: str | None
+    state: str
+    file_count: int
+
+
+_COLUMNS = (
+    libraries.c.id,
+    libraries.c.name,
+    libraries.c.host,
+    libraries.c.root,
+    libraries.c.identity,
+    libraries.c.state,
+    libraries.c.file_count,
+)
+
+
+def path_key(path: str) -> bytes:
+    """Return the 16-byte key of a path: an index entry has a size limit, a path has none."""
+    return hashlib.blake2b(path.encode(), digest_size=16).digest()
+
+
+def all_libraries(database: Database) -> list[Library]:
+    """Return every library, by name."""
+    with database.read() as connection:
+        return [Library(*row) for row in connection.execute(select(*_COLUMNS).order_by(libraries.c.name))]
+
+
+def library_named(database: Database, name: str) -> Library:
+    """Return the library of this name.
+
+    Raises:
+        UsageError: there is none; the text lists those that exist.
+    """
+    known = all_libraries(database)
+    for library in known:
+        if library.name == name:
+            return library
+    names = ", ".join(paths.printable(library.name) for library in known) or "none yet"
+    raise UsageError(f"library {paths.printable(name)!r} does not exist: known are {names}")
+
+
+def library_containing(database: Database, root: str) -> Library | None:
+    """Return the library on this host whose root is `root` or contains it."""
+    return next((known for known in _here(database) if paths.contains(known.root, root)), None)
+
+
+def add_library(database: Database, root: str, name: str | None = None) -> Library:
+    """Create the library of an absolute root; its name defaults to the folder's.
+
+    Raises:
+        UsageError: the name is taken, or the root contains or lies in another library's; both are named.
+    """
+    chosen = name or paths.readable(root.rstrip("/").rpartition("/")[2]) or "root"
+    with database.write() as connection:
+        _refuse_overlap(connection, root, except_id=None)
+        _refuse_taken(connection, chosen)
+        values = {"name": chosen, "host": socket.gethostname(), "root": root, "created_at": database_now()}
+        row = connection.execute(insert(libraries).values(values).returning(*_COLUMNS)).one()
+    return Library(*row)
+
+
+def relocate_library(database: Database, library: Library, root: str) -> None:
+    """Point a library at another root with the same content: nothing counts as moved."""
+    with database.write() as connection:
+        _refuse_overlap(connection, root, except_id=library.id)
+        values = {"root": root, "host": socket.gethostname(), "identity": None}
+        connection.execute(update(libraries).where(libraries.c.id == library.id).values(values))
+        _distrust(connection, library.id)
+
+
+def _distrust(connection: Connection, library_id: int) -> None:
+    values = {"trusted": None, "digest": None, "inode": None, "mount": None}
+    connection.execute(update(directories).where(directories.c.library_id == library_id).values(values))
+
+
+def remove_library(database: Database, library: Library) -> int:
+    """Forget a library and its files (on disk nothing happens); return how many living files it had."""
+    inside = files.c.directory_id.in_(select(directories.c.id).where(directories.c.library_id == library.id))
+    with database.write() as connection:
+        living = connection.execute(select(func.count()).where(inside, LIVING)).scalar_one()
+        connection.execute(delete(files).where(inside))
+        connection.execute(delete(directories).where(directories.c.library_id == library.id))
+        connection.execute(delete(libraries).where(libraries.c.id == library.id))
+    return living
+
+
+def count_missing(database: Database, library: Library) -> int:
+    """Return how many tombstones a library has."""
+    query = select(func.count()).select_from(files.join(directories, files.c.directory_id == directories.c.id))
+    with database.read() as connection:
+        return connection.execute(query.where(directories.c.library_id == library.id, DELETED)).scalar_one()
+
+
+def save_identity(connection: Connection, library_id: int, identity: str, state: str) -> None:
+    """Note what the root's mount is now, and whether the library is online."""
+    values = {"identity": identity, "state": state}
+    connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
+
+
+def _here(database: Database) -> list[Library]:
+    host = socket.gethostname()
+    return [known for known in all_libraries(database) if known.host == host]
+
+
+def _refuse_overlap(connection: Connection, root: str, except_id: int | None) -> None:
+    query = select(libraries.c.name, libraries.c.root).where(libraries.c.host == socket.gethostname())
+    for name, other in connection.execute(query.where(libraries.c.id != (except_id or 0))):
+        if paths.contains(root, other) or paths.contains(other, root):
+            raise UsageError(
+                f"root {paths.printable(root)} overlaps library {paths.printable(name)!r}"
+                f" with root {paths.printable(other)}: scan one of the two"
+            )
+
+
+def _refuse_taken(connection: Connection, name: str) -> None:
+    row = connection.execute(
+        select(libraries.c.root, libraries.c.host).where(libraries.c.name == name)
+    ).one_or_none()
+    if row is not None:
+        raise UsageError(
+            f"library name {paths.printable(name)!r} is taken by {paths.printable(row.root)} on {row.host}:"
+            " choose another with --name"
+        )
