@@ -103,4 +103,8 @@ async def persist(
         sleep=sleep,
         reraise=True,
     )
-    return await retrying(attempt)
+
+    async def call() -> T:  # tenacity awaits only what is a coroutine function itself
+        return await attempt()
+
+    return await retrying(call)

@@ -1,0 +1,121 @@
+"""The outbox: messages that wait for the broker's confirm, one row each, written with the work they announce.
+
+Rows leave only when they are confirmed, in one transaction with the renewal of the relay's role: a relay that
+was fenced off deletes nothing. A crash between confirm and delete repeats messages under the same message ids.
+The lowest ready rows come first; "after the last id" is never asked, since PostgreSQL's sequences commit out
+of order and a late low row would be left behind.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, or_, select
+
+from scanner.catalog import leases
+from scanner.catalog.engine import Database, database_now
+from scanner.catalog.tables import outbox
+
+RELAY_ROLE = "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One message, ready to send."""
+
+    id: int
+    message_id: str
+    routing_key: str
+    body: bytes
+    task_count: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The span of rows that are on their way; what lies within it is not fetched again."""
+
+    lowest: int
+    highest: int
+
+
+_COLUMNS = (
+    outbox.c.id,
+    outbox.c.message_id,
+    outbox.c.routing_key,
+    outbox.c.body,
+    outbox.c.task_count,
+    outbox.c.attempt,
+)
+
+
+def fetch_ready(database: Database, limit: int, held: Held | None = None) -> list[OutboxRow]:
+    """Return up to `limit` of the lowest rows whose time has come and that lie outside `held`.
+
+    A row within the span that was committed late is seen as soon as the span has moved on.
+    """
+    with database.read() as connection:
+        if held is None:
+            return _fetch(connection, limit)
+        rows = _fetch(connection, limit, below=held.lowest)
+        if len(rows) < limit:
+            rows += _fetch(connection, limit - len(rows), above=held.highest)
+        return rows
+
+
+def _fetch(
+    connection: Connection, limit: int, *, below: int | None = None, above: int | None = None
+) -> list[OutboxRow]:
+    query = select(*_COLUMNS).order_by(outbox.c.id).limit(limit)
+    query = query.where(or_(outbox.c.not_before.is_(None), outbox.c.not_before <= database_now()))
+    if below is not None:
+        query = query.where(outbox.c.id < below)
+    if above is not None:
+        query = query.where(outbox.c.id > above)
+    return [OutboxRow(*row) for row in connection.execute(query)]
+
+
+def delete_confirmed(database: Database, grant: leases.Grant, ids: Sequence[int]) -> None:
+    """Delete rows that the broker confirmed, and renew the relay's role with it.
+
+    Raises:
+        LeaseLost: another relay took over; nothing was deleted, publishing must stop.
+    """
+    with database.write() as connection:
+        leases.renew(connection, grant)
+        _delete(connection, ids)
+
+
+def _delete(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete by one parameter, whatever the number of ids: the statement is parsed once."""
+    if connection.dialect.name == "sqlite":
+        statement = "DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))"
+        connection.exec_driver_sql(statement, (json.dumps(list(ids)),))
+    else:
+        connection.exec_driver_sql("DELETE FROM outbox WHERE id = ANY(%s)", (list(ids),))
+
+
+def depth(database: Database) -> int:
+    """Return how many messages wait, delayed ones included."""
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(outbox)) or 0
+
+
+def oldest_age_s(database: Database) -> float:
+    """Return the age of the lowest row; 0 when the outbox is empty."""
+    query = select(database_now() - outbox.c.created_at).order_by(outbox.c.id).limit(1)
+    with database.read() as connection:
+        return max(0.0, connection.scalar(query) or 0.0)
+
+
+def last_id(database: Database) -> int:
+    """Return the highest id that waits; 0 when the outbox is empty."""
+    with database.read() as connection:
+        return connection.scalar(select(func.max(outbox.c.id))) or 0
+
+
+def count_up_to(database: Database, highest_id: int) -> int:
+    """Return how many of the rows up to this id still wait: a run is published when none does."""
+    query = select(func.count()).select_from(outbox).where(outbox.c.id <= highest_id)
+    with database.read() as connection:
+        return connection.scalar(query) or 0
