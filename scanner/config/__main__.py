@@ -12,7 +12,7 @@ Every setting can be given in three places. The first that names it wins:
 
 1. the command line's option, where there is one;
 2. the environment variable (an empty one counts as not set);
-3. `scanner.toml`, with the setting's name as the key: the file that `--config FILE` or `{CONFIG_VARIABLE}` names,
+3. `scanner.toml`, by the setting's name: the file that `--config FILE` or `{CONFIG_VARIABLE}` names,
    otherwise the one in the user's configuration directory, if it is there.
 
 A value that is not allowed, and a key that does not exist, is refused with exit code 2 before anything is

@@ -1,0 +1,106 @@
+"""The end of a run: its JSON document, and the same in words for a person. Pure: values in, text out."""
+
+from scanner.app.progress import ProblemGroup, RunResult, ScanTotals
+from scanner.cli import output, wording
+from scanner.log import shown
+
+PATHS_SHOWN = 5
+_MEANING = {
+    0: "",
+    1: "needs a look (exit 1)",
+    3: "database or broker failed (exit 3)",
+    4: "a library is being scanned elsewhere (exit 4)",
+    5: "a service stalled (exit 5)",
+    130: "interrupted; the same command continues (exit 130)",
+    143: "terminated; the same command continues (exit 143)",
+}
+
+
+def document(result: RunResult) -> dict[str, object]:
+    """Return what `run --json` prints: totals at the top, the same keys for each library in `scans`."""
+    more: dict[str, object] = {
+        "scans": result.scans,
+        "exit_code": result.exit_code,
+        "notes": result.notes,
+        "problems_by_kind": result.problems_by_kind,
+        "outbox_messages": result.outbox_messages,
+    }
+    if result.errors:
+        deciding = next((row for row in result.errors if row.exit_code == result.exit_code), result.errors[0])
+        more |= {"errors": result.errors, "error": {"kind": deciding.kind, "text": shown(deciding.text)}}
+    totals = output.plain(result.totals)
+    return {**(totals if isinstance(totals, dict) else {}), **more}
+
+
+def text(result: RunResult, *, embedded: bool, dry_run: bool = False) -> str:
+    """Return the summary for a person; `embedded` tells that no broker is configured."""
+    blocks = [_library(scan) for scan in result.scans]
+    if len(result.scans) > 1:
+        blocks.append(_library(result.totals, "all together"))
+    blocks.append(troubles(result))
+    blocks.append([f"note: {shown(note)}" for note in _notes(result, embedded=embedded, dry_run=dry_run)])
+    meaning = _MEANING.get(result.exit_code, f"exit {result.exit_code}")
+    blocks.append([f"result: {meaning}"] if meaning else [])
+    return "\n".join("\n".join(block) for block in blocks if block)
+
+
+def _library(scan: ScanTotals, title: str = "") -> list[str]:
+    """Return one library's block; lines that would only say nought are left out."""
+    resumed = ", resumed" if scan.resumed else ""
+    lines = [
+        f"{title or shown(scan.library or '-')}: {scan.state} in {wording.duration(scan.seconds)}{resumed}"
+    ]
+    found = (
+        f"{wording.count(scan.directories, 'directory', 'directories')}, {wording.count(scan.files, 'file')}"
+    )
+    if scan.listed != scan.directories:
+        found += f" ({scan.listed:,} listed in this run)"
+    lines.append(f"  found     {found}")
+    lines.append(f"  changes   {_changes(scan)}")
+    lines.append(
+        f"  tasks     {wording.count(scan.tasks, 'task')} in {wording.count(scan.messages, 'message')}"
+    )
+    if scan.processed or scan.failed or scan.retrying:
+        results = f"{scan.processed:,} processed, {scan.failed:,} failed, {scan.retrying:,} waiting for a retry"
+        lines.append(f"  results   {results}")
+    if scan.problems:
+        lines.append(f"  problems  {scan.problems:,}")
+    return lines
+
+
+def _changes(scan: ScanTotals) -> str:
+    words = [
+        f"{getattr(scan, word):,} {word}" for word in ("added", "modified", "moved", "deleted", "unchanged")
+    ]
+    words += [f"{scan.held_back:,} deletions held back"] if scan.held_back else []
+    words += [f"{scan.unsettled:,} still being written"] if scan.unsettled else []
+    return ", ".join(words)
+
+
+def _problems(result: RunResult) -> list[str]:
+    return [
+        line for kind, group in sorted(result.problems_by_kind.items()) for line in _problem_group(kind, group)
+    ]
+
+
+def _problem_group(kind: str, group: ProblemGroup) -> list[str]:
+    paths = [f"  {shown(path)}" for path in group.paths[:PATHS_SHOWN]]
+    more = group.count - len(paths)
+    return [
+        f"{wording.count(group.count, 'problem')}: {shown(kind)}",
+        *paths,
+        *([f"  and {more:,} more"] if paths and more > 0 else []),
+    ]
+
+
+def _notes(result: RunResult, *, embedded: bool, dry_run: bool) -> list[str]:
+    notes = list(result.notes)
+    if dry_run:
+        notes.append("this was a dry run: nothing was written, nothing was sent")
+    elif embedded and result.outbox_messages:
+        waiting = wording.count(result.outbox_messages, "message waits", "messages wait")
+        notes.append(
+            f"no broker is configured: {waiting} in the outbox. To send them, give --broker amqp://USER:PASSWORD@HOST/"
+            " (or SCANNER_BROKER_URL, or broker_url in scanner.toml); the next run does"
+        )
+    return notes
