@@ -173,15 +173,18 @@ class RunOptions:
 
 def grouped(command: Callable[..., int]) -> Callable[..., int]:
     """Return `command` as Typer takes it: each parameter that is a group becomes the group's own options."""
-    declared = inspect.signature(command).parameters.values()
-    groups: dict[str, Callable[..., object]] = {
-        item.name: item.annotation for item in declared if dataclasses.is_dataclass(item.annotation)
+    signature = inspect.signature(command)
+    declared = signature.parameters.values()
+    groups = {
+        item.name: [row.name for row in dataclasses.fields(item.annotation)]
+        for item in declared
+        if dataclasses.is_dataclass(item.annotation)
     }
 
     def invoke(**given: Any) -> int:
-        for name, group in groups.items():
-            values = {item: given.pop(item) for item in inspect.signature(group).parameters}
-            given[name] = group(**values)
+        for name, names in groups.items():
+            values = {field: given.pop(field) for field in names}
+            given[name] = signature.parameters[name].annotation(**values)
         return command(**given)
 
     spread = [one for item in declared for one in _spread(item)]

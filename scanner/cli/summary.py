@@ -77,10 +77,11 @@ def _changes(scan: ScanTotals) -> str:
     return ", ".join(words)
 
 
-def _problems(result: RunResult) -> list[str]:
-    return [
-        line for kind, group in sorted(result.problems_by_kind.items()) for line in _problem_group(kind, group)
-    ]
+def troubles(result: RunResult) -> list[str]:
+    """Return the problems by kind with their first paths, and the errors, as lines."""
+    groups = sorted(result.problems_by_kind.items())
+    problems = [line for kind, group in groups for line in _problem_group(kind, group)]
+    return problems + [f"error: {shown(row.path)}: {shown(row.text)}" for row in result.errors]
 
 
 def _problem_group(kind: str, group: ProblemGroup) -> list[str]:
