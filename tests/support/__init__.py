@@ -1,0 +1,1 @@
+"""What the tests stand on: private services, a cutting proxy, an independent consumer, trees, shims."""
