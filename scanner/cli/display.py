@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from scanner.app.progress import LibraryProgress, Phase, RunProgress
 from scanner.cli import output, wording
@@ -150,10 +150,22 @@ def open_display(*, quiet: bool) -> Iterator[Display]:
     elif not sys.stderr.isatty():
         yield Lines()
     else:
-        from rich.console import Console
+        with Picture(_console(sys.stderr)) as display:
+            yield display
 
-        with Picture(Console(stderr=True, highlight=False, markup=False, emoji=False)) as shown_live:
-            yield shown_live
+
+def _console(stream: TextIO) -> "Console":
+    """Return a console that goes quiet when its terminal is gone; rich's own ends the process then."""
+    from rich.console import Console
+
+    class Terminal(Console):
+        """A console whose end is not ours."""
+
+        def on_broken_pipe(self) -> None:
+            """Write nothing any more."""
+            self.quiet = True
+
+    return Terminal(file=stream, highlight=False, markup=False, emoji=False)
 
 
 def lines(progress: RunProgress, rates: Rates) -> list[str]:

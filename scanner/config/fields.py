@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, SerializationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from scanner import paths
 from scanner.media import parse_kinds
 from scanner.urls import mask
 
@@ -83,12 +82,11 @@ def no_bool(value: object) -> object:
 
 
 def as_globs(value: object) -> object:
-    """Return globs as path text; one string, as a variable holds it, has one a line or between commas."""
-    if isinstance(value, str):
-        value = [part.strip() for part in (value.splitlines() if "\n" in value else value.split(","))]
-    if isinstance(value, list | tuple):
-        return tuple(paths.from_os(glob) if isinstance(glob, str) else glob for glob in value if glob != "")
-    return value
+    """Take one string, as a variable holds it, for globs: one a line, or between commas."""
+    if not isinstance(value, str):
+        return value
+    parts = value.splitlines() if "\n" in value else value.split(",")
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def seconds(low: float, high: float, option: str = "", variable: str = "") -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ import platformdirs
 from pydantic import ValidationError
 from pydantic_settings import InitSettingsSource
 
+from scanner import paths
 from scanner.config.settings import Settings, face_of
 from scanner.errors import UsageError
 from scanner.log import masked
@@ -23,6 +24,7 @@ from scanner.urls import mask
 
 PREFIX = "SCANNER_"
 CONFIG_VARIABLE = "SCANNER_CONFIG"
+_GLOBS = ("include", "exclude")
 
 
 def load_settings(
@@ -43,7 +45,10 @@ def load_settings(
     file, values = _read_file(config_file, environment)
     layers = (_Layer("option", given), _Layer("variable", variables), _Layer(str(file), values))
     sources: dict[str, Any] = {
-        "_build_sources": (tuple(InitSettingsSource(Settings, dict(layer.values)) for layer in layers), {})
+        "_build_sources": (
+            tuple(InitSettingsSource(Settings, _path_texts(layer.values)) for layer in layers),
+            {},
+        )
     }
     try:
         return Settings(**sources)
@@ -54,6 +59,17 @@ def load_settings(
 def variable(name: str) -> str:
     """Return the environment variable of a setting."""
     return face_of(Settings.model_fields[name]).variable or PREFIX + name.upper()
+
+
+def _path_texts(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values with globs as path text, which is what they are held against."""
+    return {name: _path_text(value) if name in _GLOBS else value for name, value in values.items()}
+
+
+def _path_text(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [_path_text(item) for item in value]
+    return paths.from_os(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)
