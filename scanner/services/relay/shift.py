@@ -148,6 +148,8 @@ class Shift:
     async def _wait_for_room(self) -> None:
         """Wait while the tasks queue is at its limit; ask for its depth once in a while, and near the limit."""
         limit = self._settings.queue_limit
+        if not limit:
+            return
         now = asyncio.get_running_loop().time()
         stale = now - self._gauged_at >= self._settings.depth_every_s
         if not stale and self._depth + self._published_since < limit:

@@ -1,0 +1,191 @@
+"""The child process: one small event loop for AMQP, SQL on threads, commands from stdin on a thread of its own.
+
+Invariant: nothing that others do can hold the loop up. Reports go into the pipe or are dropped, logs go
+through a thread, and no lock is shared with anybody but the database. It leaves when told, when SIGTERM comes,
+or when the parent is gone, within a bounded time: a thread that needs nothing from the loop sees to that.
+"""
+
+import asyncio
+import gc
+import os
+import queue
+import select
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from io import TextIOBase
+from typing import BinaryIO, TextIO
+
+import structlog
+
+from scanner import log as logging_setup
+from scanner.app.broker_side.lines import (
+    DRAIN,
+    FATAL_EXIT_CODE,
+    WAKE,
+    BrokerSideSettings,
+    Fatal,
+    Report,
+    decode_settings,
+    encode_report,
+)
+from scanner.broker.publisher import RabbitBroker
+from scanner.catalog.schema import open_database
+from scanner.errors import ScannerError
+from scanner.owner import Owner
+from scanner.services.relay import Relay, RelayStatus
+
+_REPORT_EVERY_S = 0.5
+_MARGIN_S = 3.0
+_LOG_LINES = 1_000
+
+log = structlog.get_logger("scanner.app.broker_side")
+
+
+class _Side:
+    """The relay, and whom it listens and reports to."""
+
+    def __init__(self, settings: BrokerSideSettings, reports: int) -> None:
+        self._settings = settings
+        self._reports = reports
+        self._parent = os.getppid()
+        self._changed = asyncio.Event()
+        self._leaving = threading.Event()
+
+    async def run(self) -> int:
+        """Relay until drained or refused; return the exit code."""
+        try:
+            database = await asyncio.to_thread(open_database, self._settings.database_url)
+            try:
+                broker = RabbitBroker(self._settings.broker, self._settings.publishing)
+                relay = Relay(database, broker, Owner.current(), self._settings.relay, self._changed.set)
+                await self._run(relay)
+            finally:
+                database.close()
+        except ScannerError as error:
+            log.error("broker_side.gave_up", error=str(error))  # noqa: TRY400 - the sentence says it all
+            _write_surely(self._reports, encode_report(Report(RelayStatus(), Fatal.of(error))))
+            return FATAL_EXIT_CODE
+        return 0
+
+    async def _run(self, relay: Relay) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, relay.drain)
+        threading.Thread(target=self._listen, args=(loop, relay), name="commands", daemon=True).start()
+        reporting = asyncio.create_task(self._report(relay))
+        try:
+            await relay.run()
+        finally:
+            reporting.cancel()
+            _write_if_room(self._reports, encode_report(Report(relay.status)))
+
+    async def _report(self, relay: Relay) -> None:
+        """Report at every change and each half second, and see that the parent is still there."""
+        while True:
+            self._changed.clear()
+            _write_if_room(self._reports, encode_report(Report(relay.status)))
+            if os.getppid() != self._parent:
+                self._leave(relay)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REPORT_EVERY_S):
+                    await self._changed.wait()
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, relay: Relay) -> None:
+        """Take commands until the parent closes the pipe or dies."""
+        actions = {WAKE: relay.wake, DRAIN: relay.drain}
+        with suppress(RuntimeError):  # the loop is closed: we are leaving already
+            for line in sys.stdin.buffer:
+                if line in actions:
+                    loop.call_soon_threadsafe(actions[line])
+            loop.call_soon_threadsafe(self._leave, relay)
+        self._leave_by_force()
+
+    def _leave(self, relay: Relay) -> None:
+        relay.drain()
+        threading.Thread(target=self._leave_by_force, name="leave", daemon=True).start()
+
+    def _leave_by_force(self) -> None:
+        """End the process after the grace, whatever state its loop is in."""
+        if not self._leaving.is_set():
+            self._leaving.set()
+            time.sleep(self._settings.eof_grace_s + _MARGIN_S)
+            os._exit(1)
+
+
+class _ThreadedText(TextIOBase):
+    """A text stream written by a thread: a terminal or pipe that does not take our logs holds nobody up."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: queue.Queue[str] = queue.Queue(_LOG_LINES)
+        threading.Thread(target=self._write_for_ever, name="log", daemon=True).start()
+
+    def write(self, text: str) -> int:
+        """Take the text; what does not fit is dropped."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(text)
+        return len(text)
+
+    def isatty(self) -> bool:
+        """Tell whether a terminal is at the other end."""
+        return self._stream.isatty()
+
+    def finish(self, limit_s: float = 1.0) -> None:
+        """Wait a bounded time until everything is written."""
+        deadline = time.monotonic() + limit_s
+        while self._lines.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _write_for_ever(self) -> None:
+        while True:
+            text = self._lines.get()
+            with suppress(OSError, ValueError):
+                self._stream.write(text)
+                self._stream.flush()
+            self._lines.task_done()
+
+
+def _write_if_room(descriptor: int, line: bytes) -> None:
+    with suppress(BlockingIOError, BrokenPipeError):
+        os.write(descriptor, line)
+
+
+def _write_surely(descriptor: int, line: bytes, limit_s: float = 5.0) -> None:
+    select.select([], [descriptor], [], limit_s)
+    _write_if_room(descriptor, line)
+
+
+def _take_stdout() -> int:
+    """Return a descriptor for reports alone; whatever else is printed goes to stderr."""
+    reports = os.dup(1)
+    os.dup2(2, 1)
+    os.set_blocking(reports, False)
+    return reports
+
+
+def main(stdin: BinaryIO | None = None) -> int:
+    """Run the broker side; return its exit code."""
+    # The terminal's Ctrl-C and hang-up go to the whole group; the parent decides what they mean.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    line = (stdin or sys.stdin.buffer).readline()
+    if not line:
+        return 0
+    settings = decode_settings(line)
+    reports = _take_stdout()
+    stderr = _ThreadedText(sys.stderr)
+    sys.stderr = stderr
+    logging_setup.configure(settings.log_level, settings.log_format)
+    # Millions of short-lived objects, no cycles: the default thresholds cost a tenth of the throughput.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        return asyncio.run(_Side(settings, reports).run())
+    finally:
+        stderr.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""What parent and broker side say to each other: lines, JSON where there is more than a word.
+
+The parent's first line is the settings (never arguments: they hold passwords, and the process table is public),
+then words: `wake`, `drain`. The end of stdin means that the parent died. The child answers with reports.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from scanner.broker.publisher import PublisherSettings
+from scanner.broker.session import BrokerSettings
+from scanner.errors import ScannerError
+from scanner.services.relay.status import RelaySettings, RelayStatus
+
+WAKE = b"wake\n"
+DRAIN = b"drain\n"
+LONGEST_LINE_BYTES = 4096
+"""Linux's PIPE_BUF: a line up to here is written in one piece or not at all, also to a full pipe."""
+_LONGEST_TEXT = 700
+
+FATAL_EXIT_CODE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSideSettings:
+    """All that the broker side needs to know.
+
+    `eof_grace_s` (default 5) is how long it works on after its parent died; then it leaves, whatever happens.
+    """
+
+    database_url: str
+    broker: BrokerSettings
+    publishing: PublisherSettings = field(default_factory=PublisherSettings)
+    relay: RelaySettings = field(default_factory=RelaySettings)
+    log_level: str = "info"
+    log_format: Literal["console", "json"] = "console"
+    eof_grace_s: float = 5.0
+
+
+class Fatal(msgspec.Struct, frozen=True):
+    """Why the broker side gave up, as a person has to act: an error's kind and sentence."""
+
+    kind: str
+    text: str
+
+    @classmethod
+    def of(cls, error: ScannerError) -> "Fatal":
+        """Return the error as it travels."""
+        return cls(error.kind, str(error)[:_LONGEST_TEXT])
+
+    def to_error(self) -> ScannerError:
+        """Return the error that this one was."""
+        return _class_of(ScannerError, self.kind)(self.text)
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the child says at every change and each half second."""
+
+    status: RelayStatus
+    fatal: Fatal | None = None
+
+
+def encode_settings(settings: BrokerSideSettings) -> bytes:
+    """Return the first line."""
+    return msgspec.json.encode(settings) + b"\n"
+
+
+def decode_settings(line: bytes) -> BrokerSideSettings:
+    """Return the settings in the first line.
+
+    Raises:
+        msgspec.MsgspecError: it is something else.
+    """
+    return msgspec.json.decode(line, type=BrokerSideSettings)
+
+
+def encode_report(report: Report) -> bytes:
+    """Return a report's line, not longer than `LONGEST_LINE_BYTES`."""
+    line = msgspec.json.encode(report) + b"\n"
+    if len(line) <= LONGEST_LINE_BYTES:
+        return line
+    short = msgspec.structs.replace(report, status=RelayStatus(state=report.status.state))
+    return msgspec.json.encode(short) + b"\n"
+
+
+def decode_report(line: bytes) -> Report | None:
+    """Return the report in a line; None for a torn or foreign one."""
+    try:
+        return msgspec.json.decode(line, type=Report)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _class_of(root: type[ScannerError], kind: str) -> type[ScannerError]:
+    for candidate in [root, *_descendants(root)]:
+        if candidate.kind == kind:
+            return candidate
+    return root
+
+
+def _descendants(root: type[ScannerError]) -> list[type[ScannerError]]:
+    children = root.__subclasses__()
+    return children + [grandchild for child in children for grandchild in _descendants(child)]
