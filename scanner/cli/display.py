@@ -159,7 +159,11 @@ def _console(stream: TextIO) -> "Console":
     from rich.console import Console
 
     class Terminal(Console):
-        """A console whose end is not ours."""
+        """A console that ends nothing and hides no cursor: a killed scan leaves the terminal as it was."""
+
+        def show_cursor(self, show: bool = True) -> bool:
+            """Leave the cursor alone."""
+            return False
 
         def on_broken_pipe(self) -> None:
             """Write nothing any more."""

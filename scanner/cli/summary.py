@@ -101,7 +101,7 @@ def _notes(result: RunResult, *, embedded: bool, dry_run: bool) -> list[str]:
     elif embedded and result.outbox_messages:
         waiting = wording.count(result.outbox_messages, "message waits", "messages wait")
         notes.append(
-            f"no broker is configured: {waiting} in the outbox. To send them, give --broker amqp://USER:PASSWORD@HOST/"
+            f"no broker is configured: {waiting} in the outbox. To send them, give --broker amqp://HOST/"
             " (or SCANNER_BROKER_URL, or broker_url in scanner.toml); the next run does"
         )
     return notes

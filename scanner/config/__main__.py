@@ -15,9 +15,12 @@ Every setting can be given in three places. The first that names it wins:
 3. `scanner.toml`, by the setting's name: the file that `--config FILE` or `{CONFIG_VARIABLE}` names,
    otherwise the one in the user's configuration directory, if it is there.
 
+A URL is written `amqp://USER:PASSWORD@HOST:PORT/VHOST` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`; a file
+`sqlite:////absolute/path` (four slashes) or `sqlite:///relative/path`. A password is never printed or logged;
+one that holds `/`, `?`, `#`, `@` or `:` must be percent-encoded.
+
 A value that is not allowed, and a key that does not exist, is refused with exit code 2 before anything is
-touched. A password in a URL is never printed or logged; one that holds `/`, `?`, `#`, `@` or `:` must be
-percent-encoded.
+touched.
 
 ```toml
 # scanner.toml

@@ -44,14 +44,14 @@ class Settings(BaseSettings):
     database_url: Annotated[
         SecretUrl,
         AfterValidator(checked_database),
-        Face("sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME", "--database"),
+        Face("sqlite:///FILE or postgresql://...", "--database"),
     ] = Field(default_factory=_default_database)
     """Where the catalog lives. Defaults to `catalog.db` in the user's state directory (SQLite)."""
 
     broker_url: Annotated[
         SecretUrl,
         AfterValidator(checked_broker),
-        Face("embedded, amqp://USER:PASSWORD@HOST:PORT/VHOST or amqps://...", "--broker"),
+        Face("embedded, amqp://... or amqps://...", "--broker"),
     ] = SecretUrl(EMBEDDED)
     """Who takes the tasks: RabbitMQ by its URL, or `embedded` for none. Defaults to `embedded`."""
 

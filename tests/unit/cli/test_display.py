@@ -169,7 +169,7 @@ def test_summary_says_what_was_found_what_is_wrong_and_what_to_do() -> None:
 def test_summary_says_how_to_configure_a_broker_when_there_is_none() -> None:
     told = summary.text(RESULT, embedded=True)
     assert "2 messages wait in the outbox" in told
-    assert "SCANNER_BROKER_URL" in told
+    assert "--broker amqp://HOST/ (or SCANNER_BROKER_URL" in told
     assert "no broker" not in summary.text(RESULT, embedded=True, dry_run=True)
 
 
