@@ -71,6 +71,11 @@ def join(directory: str, name: str) -> str:
     return f"{directory}/{name}" if directory else name
 
 
+def basename(path: str) -> str:
+    """Return the last component of a path."""
+    return path.rpartition("/")[2]
+
+
 def absolute(path: str) -> str:
     """Return the absolute path text of an `os` path, `.`, `..` and `~` resolved, symlinks kept."""
     return from_os(os.path.abspath(os.path.expanduser(path)))

@@ -56,16 +56,21 @@ def update_rows(
     return result.rowcount
 
 
-def select_in(connection: Connection, query: str, ids: Iterable[int], *parameters: object) -> Sequence[Any]:
-    """Run `query`, in which `{ids}` stands for the integers in `ids` and `{p}` for each further parameter.
+def select_in(
+    connection: Connection, query: str, values: Iterable[int] | Iterable[str], *parameters: object
+) -> Sequence[Any]:
+    """Run a query in which `{ids}` stands for integers, or `{texts}` for strings, and `{p}` for each parameter.
 
-    The statement's text stays the same whatever the number of ids, so it is prepared once. `{ids}` comes first.
+    The statement's text is the same however many values there are, so it is prepared once. The values come
+    before the parameters.
     """
-    given = list(ids)
+    given = list(values)
     if connection.dialect.name == "sqlite":
-        statement = query.format(ids="(SELECT value FROM json_each(?))", p="?")
-        return connection.exec_driver_sql(statement, (json.dumps(given), *parameters)).all()
-    statement = query.format(ids="(SELECT unnest(%s::bigint[]))", p="%s")
+        listed = "(SELECT value FROM json_each(?))"
+        return connection.exec_driver_sql(
+            query.format(ids=listed, texts=listed, p="?"), (json.dumps(given), *parameters)
+        ).all()
+    statement = query.format(ids="(SELECT unnest(%s::bigint[]))", texts="(SELECT unnest(%s::text[]))", p="%s")
     return connection.exec_driver_sql(statement, (given, *parameters)).all()
 
 

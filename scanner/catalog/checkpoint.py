@@ -33,7 +33,7 @@ class NewDirectory(NamedTuple):
 
 
 class DoneDirectory(NamedTuple):
-    """What a finished listing leaves on its directory; all but the mount are None after a failed one."""
+    """What a finished listing leaves on its directory; `trusted` and `digest` are None while undecided."""
 
     mtime_ns: int | None
     inode: int | None
@@ -105,6 +105,8 @@ class Checkpoint:
     new_directories: dict[int, NewDirectory] = field(default_factory=dict)
     pending_directories: set[int] = field(default_factory=set)
     done_directories: dict[int, DoneDirectory] = field(default_factory=dict)
+    failed_directories: set[int] = field(default_factory=set)
+    """Directories that could not be listed: done for this scan, and what they hold stays as it was."""
     vanished_directories: set[int] = field(default_factory=set)
     new_files: list[NewFile] = field(default_factory=list)
     changed_files: list[ChangedFile] = field(default_factory=list)
@@ -171,6 +173,8 @@ def _write_directories(connection: Connection, scan: ScanRecord, checkpoint: Che
     update_rows(connection, directories, ("pending_scan", "missing", "vanished_scan"), ("id",), pending)
     rows = [(*state, scan.id, None, None, False, key) for key, state in done.items()]
     update_rows(connection, directories, _DONE_COLUMNS, ("id",), rows)
+    failed = [(None, None, None, scan.id, key) for key in checkpoint.failed_directories]
+    update_rows(connection, directories, _FAILED_COLUMNS, ("id",), failed)
     for directory_id in checkpoint.vanished_directories:
         _mark_subtree_vanished(connection, scan.id, directory_id)
 
@@ -201,6 +205,8 @@ _DONE_COLUMNS = (
     "missing",
 )
 
+_FAILED_COLUMNS = ("trusted", "digest", "pending_scan", "seen_scan")
+
 _SUBTREE = """
 WITH RECURSIVE subtree(id) AS (
     SELECT id FROM directories WHERE id = :directory
@@ -219,17 +225,8 @@ WHERE NOT missing AND id IN ({_SUBTREE})
 
 def _mark_subtree_vanished(connection: Connection, scan_id: int, directory_id: int) -> None:
     values = {"scan": scan_id, "directory": directory_id}
-    connection.execute(
-        text(f"UPDATE files SET vanished_scan = :scan WHERE state <> 5 AND directory_id IN ({_SUBTREE})"),  # noqa: S608
-        values,
-    )
-    connection.execute(
-        text(
-            "UPDATE directories SET vanished_scan = :scan, pending_scan = NULL, trusted = NULL, digest = NULL"
-            f" WHERE NOT missing AND id IN ({_SUBTREE})"
-        ),
-        values,
-    )
+    connection.execute(text(_MARK_FILES_VANISHED), values)
+    connection.execute(text(_MARK_DIRECTORIES_VANISHED), values)
 
 
 def _write_files(connection: Connection, scan: ScanRecord, checkpoint: Checkpoint) -> None:

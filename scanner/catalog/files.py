@@ -4,7 +4,7 @@ Rows come back as plain tuples in the order that the callers' values have: there
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
@@ -19,6 +19,11 @@ _KNOWN = """
 SELECT directory_id, id, name, size, mtime_ns, coalesce(inode, 0), state, revision, content,
        vanished_scan IS NOT NULL
 FROM files WHERE directory_id IN {ids} AND state <> 5
+"""
+
+_KNOWN_NAMED = """
+SELECT id, name, size, mtime_ns, coalesce(inode, 0), state, revision, content, vanished_scan IS NOT NULL
+FROM files WHERE name IN {texts} AND directory_id = {p} AND state <> 5
 """
 
 _TOMBSTONES = """
@@ -77,6 +82,29 @@ class Placed(NamedTuple):
     content: int
 
 
+class CheckedDirectory(NamedTuple):
+    """A directory with what an mtime is compared with."""
+
+    id: int
+    path: str
+    mtime_ns: int | None
+    trusted: int | None
+
+
+class MovedAlong(NamedTuple):
+    """A living file below a directory that moved: its old directory, its new revision."""
+
+    id: int
+    directory: str
+    name: str
+    size: int
+    mtime_ns: int
+    kind: int
+    state: int
+    revision: int
+    content: int
+
+
 class PlacedDirectory(NamedTuple):
     """A directory that exists as far as the catalog knows."""
 
@@ -108,6 +136,11 @@ def known_files(connection: Connection, directory_ids: Iterable[int]) -> dict[in
     for row in select_in(connection, _KNOWN, directory_ids):
         found[row[0]].append(row[1:])
     return found
+
+
+def known_named(connection: Connection, directory_id: int, names: Iterable[str]) -> Sequence[Any]:
+    """Return the living rows of some names in one directory, as `known_files` does."""
+    return select_in(connection, _KNOWN_NAMED, names, directory_id)
 
 
 def tombstones(connection: Connection, directory_ids: Iterable[int]) -> dict[tuple[int, str], Tombstone]:
@@ -200,60 +233,26 @@ def vanished_files(database: Database, scan_id: int, after_id: int, limit: int) 
 
 def seen_directories(
     database: Database, library_id: int, scan_id: int, after_id: int, limit: int
-) -> Sequence[Any]:
-    """Return directories that this scan finished, by id: id, path, mtime_ns, inode, digest, mount."""
+) -> list[CheckedDirectory]:
+    """Return directories that this scan finished, by id."""
     where = (directories.c.library_id == library_id, directories.c.seen_scan == scan_id, ~directories.c.missing)
     return _directories_after(database, after_id, limit, *where, directories.c.mtime_ns.is_not(None))
 
 
-def known_directories(database: Database, library_id: int, after_id: int, limit: int) -> Sequence[Any]:
-    """Return all directories that exist, by id: id, path, mtime_ns, inode, digest, mount, trusted."""
+def known_directories(database: Database, library_id: int, after_id: int, limit: int) -> list[CheckedDirectory]:
+    """Return all directories that exist, by id."""
     where = (directories.c.library_id == library_id, ~directories.c.missing)
     return _directories_after(database, after_id, limit, *where)
 
 
-def _directories_after(database: Database, after_id: int, limit: int, *where: Any) -> Sequence[Any]:
-    query = (
-        select(
-            directories.c.id,
-            directories.c.path,
-            directories.c.mtime_ns,
-            func.coalesce(directories.c.inode, 0),
-            directories.c.digest,
-            directories.c.mount,
-            directories.c.trusted,
-        )
-        .where(*where, directories.c.id > after_id)
-        .order_by(directories.c.id)
-        .limit(limit)
-    )
+def _directories_after(database: Database, after_id: int, limit: int, *where: Any) -> list[CheckedDirectory]:
+    columns = (directories.c.id, directories.c.path, directories.c.mtime_ns, directories.c.trusted)
+    query = select(*columns).where(*where, directories.c.id > after_id).order_by(directories.c.id).limit(limit)
     with database.read() as connection:
-        return connection.execute(query).all()
+        return [CheckedDirectory._make(row) for row in connection.execute(query)]
 
 
 def count_living(connection: Connection, library_id: int) -> int:
     """Return how many living files a library has, by counting them."""
     query = select(func.count()).select_from(files.join(directories, files.c.directory_id == directories.c.id))
     return int(connection.execute(query.where(directories.c.library_id == library_id, LIVING)).scalar_one())
-
-
-def living_files_below(connection: Connection, directory_id: int, path: str) -> Iterator[Placed]:
-    """Yield the living files in the subtree of a directory, its row being at `path`; for a moved directory."""
-    subtree = select(directories.c.id, directories.c.path).where(directories.c.id == directory_id)
-    recursive = subtree.cte("subtree", recursive=True)
-    recursive = recursive.union_all(
-        select(directories.c.id, directories.c.path).join(recursive, directories.c.parent_id == recursive.c.id)
-    )
-    query = select(
-        files.c.id,
-        recursive.c.path,
-        files.c.name,
-        files.c.size,
-        files.c.mtime_ns,
-        func.coalesce(files.c.inode, 0),
-        files.c.state,
-        files.c.revision,
-        files.c.content,
-    ).join(recursive, recursive.c.id == files.c.directory_id)
-    for row in connection.execute(query.where(LIVING)):
-        yield Placed(*row)

@@ -1,6 +1,7 @@
 """Ids given out ahead, so that a message can name a file before the file's row is written.
 
-Blocks are reserved from the database's own sequence. A crash wastes what is left of a block; no id is ever given out twice.
+Blocks are reserved from the database's own sequence. A crash wastes what is left of a block; no id
+is ever given out twice.
 
 Source for SQLite: "the application can modify the sqlite_sequence table" (sqlite.org/autoinc.html).
 """

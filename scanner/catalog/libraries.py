@@ -113,7 +113,14 @@ def count_missing(database: Database, library: Library) -> int:
         return connection.execute(query.where(directories.c.library_id == library.id, DELETED)).scalar_one()
 
 
-def save_identity(connection: Connection, library_id: int, identity: str, state: str) -> None:
+def file_count(database: Database, library_id: int) -> int:
+    """Return how many living files a library has, as its commits have counted them."""
+    query = select(libraries.c.file_count).where(libraries.c.id == library_id)
+    with database.read() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def save_identity(connection: Connection, library_id: int, identity: str | None, state: str) -> None:
     """Note what the root's mount is now, and whether the library is online."""
     values = {"identity": identity, "state": state}
     connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))

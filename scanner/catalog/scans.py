@@ -71,7 +71,8 @@ def begin_scan(database: Database, grant: Grant, kind: Kind, options: str, *, re
         if last is not None and last.state in {"running", "interrupted"}:
             if not restart and (last.kind, last.options) == (kind, options):
                 return _resume(connection, last)
-            _replace(connection, library_id, last.id)
+            _set_aside(connection, last.id)
+        _clear_frontier(connection, library_id)
         return _insert_scan(connection, library_id, kind, options)
 
 
@@ -93,9 +94,12 @@ def _resume(connection: Connection, last: Row[tuple[object, ...]]) -> ScanRecord
     )
 
 
-def _replace(connection: Connection, library_id: int, scan_id: int) -> None:
+def _set_aside(connection: Connection, scan_id: int) -> None:
     values = {"state": "interrupted", "finished_at": database_now()}
     connection.execute(update(scans).where(scans.c.id == scan_id).values(values))
+
+
+def _clear_frontier(connection: Connection, library_id: int) -> None:
     frontier = (directories.c.library_id == library_id, directories.c.pending_scan.is_not(None))
     connection.execute(update(directories).where(*frontier).values(pending_scan=None))
 
@@ -156,16 +160,19 @@ def last_total(database: Database, library_id: int) -> int | None:
     return None if text is None else msgspec.json.decode(text, type=Counters).files
 
 
+_PENDING = (
+    directories.c.id,
+    directories.c.path,
+    func.coalesce(directories.c.inode, 0),
+    directories.c.digest,
+    directories.c.mount,
+)
+
+
 def pending_directories(database: Database, scan: ScanRecord, limit: int) -> list[PendingDirectory]:
     """Return up to `limit` directories of the frontier, the newest first: deep before wide keeps it small."""
     query = (
-        select(
-            directories.c.id,
-            directories.c.path,
-            func.coalesce(directories.c.inode, 0),
-            directories.c.digest,
-            directories.c.mount,
-        )
+        select(*_PENDING)
         .where(directories.c.pending_scan == scan.id)
         .order_by(directories.c.id.desc())
         .limit(limit)
@@ -212,6 +219,18 @@ def mark_pending(database: Database, grant: Grant, scan: ScanRecord, ids: Collec
             connection.execute(
                 update(directories).where(directories.c.id.in_(chunk)).values(pending_scan=scan.id)
             )
+
+
+def directories_at(database: Database, library_id: int, paths: Collection[str]) -> list[PendingDirectory]:
+    """Return the directories that have these paths and exist."""
+    keys = [path_key(path) for path in paths]
+    found: list[PendingDirectory] = []
+    with database.read() as connection:
+        for start in range(0, len(keys), 500):
+            at = directories.c.path_key.in_(keys[start : start + 500])
+            where = (directories.c.library_id == library_id, at, ~directories.c.missing)
+            found.extend(PendingDirectory(*row) for row in connection.execute(select(*_PENDING).where(*where)))
+    return found
 
 
 def dirty_directories(database: Database, library_id: int) -> dict[str, int]:

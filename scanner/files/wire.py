@@ -21,6 +21,10 @@ ProblemKind = Literal["unreadable", "timeout", "io", "vanished", "offline", "loo
 listed name; `offline` a root or mount that is not what it was; `loop` a followed link to its own ancestor."""
 
 
+ListingStatus = Literal["part", "ok", "same", "gone", "failed"]
+"""How a listing, or one part of it, ended; see `Listing`."""
+
+
 class ListRequest(NamedTuple):
     """List one directory. `digest` is that of its last decided listing: equal means answer `same`."""
 
@@ -38,7 +42,7 @@ class CheckRequest(NamedTuple):
 
 
 class VerifyRequest(NamedTuple):
-    """Look at one path with `lstat`: is it gone, there, or there but no longer a member of the library?"""
+    """Look at one path with `lstat`: gone, there, or there but no longer a member of the library."""
 
     key: int
     path: str
@@ -60,13 +64,16 @@ class Listing(NamedTuple):
     to `digest`: `files` is empty and `file_count` counts them), `gone` (ENOENT/ENOTDIR), `failed` (see
     `problems`; parts already sent stand, but nothing absent from them is vanished).
     Only the last part has `mtime_ns`, `inode`, `digest`, `trustworthy`, and all of `subdirectories`.
+    `file_count` counts the files of this message, unsettled ones included, so that the sum over a listing's
+    messages is its total. `same` comes with all of `subdirectories`, too. A `problems` row about an entry means
+    that the entry was there and could not be looked at; it does not make the listing `failed`.
     `digest` is None for a listing in several parts or with an unsettled entry or a problem.
     `trustworthy`: the mtime was at least 2 s older than the listing's start, without a problem or an
     unsettled entry, so that an equal mtime later means an equal listing.
     """
 
     key: int
-    status: Literal["part", "ok", "same", "gone", "failed"]
+    status: ListingStatus
     files: list[Entry]
     unsettled: list[UnsettledEntry]
     subdirectories: list[Subdirectory]
@@ -76,6 +83,10 @@ class Listing(NamedTuple):
     inode: int
     digest: bytes | None
     trustworthy: bool
+
+    def names(self) -> list[str]:
+        """Return the names of all files that it shows."""
+        return [entry[0] for entry in self.files] + [entry[0] for entry in self.unsettled]
 
 
 class Checked(NamedTuple):

@@ -1,0 +1,343 @@
+"""A batch: listings collected until they are worth a transaction, then compared and turned into a checkpoint.
+
+Only differences become rows. A file that a complete listing no longer shows is marked vanished and nothing
+more: what becomes of it is decided when the scan concludes.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from scanner import paths
+from scanner.catalog import files as catalog_files
+from scanner.catalog.checkpoint import (
+    ChangedFile,
+    Checkpoint,
+    DoneDirectory,
+    MovedFile,
+    NewDirectory,
+    NewFile,
+    ProblemRow,
+)
+from scanner.catalog.files import Tombstone
+from scanner.catalog.scans import PendingDirectory
+from scanner.catalog.tables import FileState
+from scanner.files.compare import Comparison, Known, compare
+from scanner.files.wire import Entry, Listing, Problem
+from scanner.services.scan.context import ScanContext
+from scanner.services.scan.lookout import Lookout
+from scanner.services.scan.messages import Subject
+from scanner.services.scan.moves import Arrival, FileMoves
+from scanner.services.scan.settling import Settling
+
+
+@dataclass(slots=True)
+class Looked:
+    """A directory and one listing (or part of one) of it; `fresh`: it has no rows of files yet."""
+
+    directory: PendingDirectory
+    listing: Listing
+    fresh: bool
+    mount: str | None
+    first_look: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """Listings that wait for their commit, and the directories that were discovered with them."""
+
+    looked: list[Looked] = field(default_factory=list)
+    new_directories: dict[int, NewDirectory] = field(default_factory=dict)
+    pending: set[int] = field(default_factory=set)
+    vanished_directories: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    entries: int = 0
+    since: float | None = None
+
+    def add(self, looked: Looked) -> None:
+        """Take a listing in."""
+        self.looked.append(looked)
+        self.entries += len(looked.listing.files) + 1
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Begin to count the batch's age."""
+        if self.since is None:
+            self.since = time.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the first listing came."""
+        return 0.0 if self.since is None else time.monotonic() - self.since
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to commit."""
+        return self.since is None
+
+
+class BatchBuilder:
+    """Compares a batch with the catalog; one for the whole scan, since huge directories span batches."""
+
+    def __init__(
+        self, context: ScanContext, lookout: Lookout, settling: Settling, dirty: dict[str, int]
+    ) -> None:
+        self.context = context
+        self.lookout = lookout
+        self.settling = settling
+        self.dirty = dirty
+        self.matched: dict[int, set[int]] = {}
+        """File ids seen so far in directories whose listing comes in parts."""
+        self.added_in_run = 0
+
+    @property
+    def limit_reached(self) -> bool:
+        """Whether `--limit` new files have been committed."""
+        limit = self.context.options.limit
+        return limit is not None and self.added_in_run >= limit
+
+    def commit(self, batch: Batch) -> None:
+        """Commit the batch; its counters are in the scan's record afterwards."""
+        added_before = self.context.record.counters.added
+        self.context.commit(lambda: _Build(self, batch).checkpoint())
+        self.added_in_run += self.context.record.counters.added - added_before
+        self.context.progress.listed += sum(looked.listing.status != "part" for looked in batch.looked)
+        for looked in batch.looked:
+            if looked.listing.status != "part":
+                self.matched.pop(looked.directory.id, None)
+
+
+class _Build:
+    """The making of one checkpoint; thrown away and begun anew when a row changed meanwhile."""
+
+    def __init__(self, builder: BatchBuilder, batch: Batch) -> None:
+        self._context = context = builder.context
+        self._builder = builder
+        self._batch = batch
+        self._counters = context.record.counters
+        self._options = context.options
+        self._tasks = context.task_writer()
+        self._absent: dict[int, Known] = {}
+        self._arrivals: list[Arrival] = []
+        self._modified: dict[tuple[int, str], tuple[Known, Entry]] = {}
+        self._checkpoint = Checkpoint(
+            new_directories=batch.new_directories,
+            pending_directories=batch.pending,
+            vanished_directories=batch.vanished_directories,
+            failed_directories=batch.failed,
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        """Compare every listing and return what changes."""
+        known, tombstones = self._read()
+        self._note_problems(self._batch.problems)
+        for looked in self._batch.looked:
+            if self._over_limit():
+                self._checkpoint.pending_directories.add(looked.directory.id)
+            elif looked.fresh and looked.listing.status in {"ok", "part"} and not looked.listing.unsettled:
+                self._take_fresh(looked)
+            else:
+                self._take(looked, known.get(looked.directory.id, []))
+        self._resolve_moves()
+        self._write_arrivals(tombstones)
+        self._write_modified()
+        self._checkpoint.vanished_files = list(self._absent)
+        return self._finish()
+
+    def _finish(self) -> Checkpoint:
+        counters, checkpoint = self._counters, self._checkpoint
+        checkpoint.messages = self._tasks.messages(counters)
+        counters.problems += len(checkpoint.problems)
+        counters.unsettled = self._builder.settling.count
+        return checkpoint
+
+    def _over_limit(self) -> bool:
+        limit = self._options.limit
+        return limit is not None and self._room(limit) <= 0
+
+    def _room(self, limit: int) -> int:
+        return limit - self._builder.added_in_run - len(self._arrivals) - len(self._checkpoint.new_files)
+
+    def _read(self) -> tuple[dict[int, list[Known]], dict[tuple[int, str], Tombstone]]:
+        wholes = [looked.directory.id for looked in self._batch.looked if self._wants_rows(looked)]
+        if not wholes and not any(looked.listing.status == "part" for looked in self._batch.looked):
+            return {}, {}
+        with self._context.database.read() as connection:
+            rows = catalog_files.known_files(connection, wholes)
+            known = {key: [Known._make(row) for row in found] for key, found in rows.items()}
+            for looked in self._batch.looked:
+                if self._in_parts(looked) and not looked.fresh:
+                    known.setdefault(looked.directory.id, []).extend(self._rows_of_part(connection, looked))
+            ids = [looked.directory.id for looked in self._batch.looked if not looked.fresh]
+            return known, catalog_files.tombstones(connection, ids)
+
+    def _wants_rows(self, looked: Looked) -> bool:
+        return not looked.fresh and looked.listing.status == "ok" and not self._in_parts(looked)
+
+    def _in_parts(self, looked: Looked) -> bool:
+        return looked.listing.status == "part" or looked.directory.id in self._builder.matched
+
+    def _rows_of_part(self, connection: Any, looked: Looked) -> list[Known]:
+        rows = catalog_files.known_named(connection, looked.directory.id, looked.listing.names())
+        return [Known._make(row) for row in rows]
+
+    def _take_fresh(self, looked: Looked) -> None:
+        """Take a directory of which nothing is known: every file is new. The hot path of a first scan."""
+        listing, directory = looked.listing, looked.directory
+        entries = listing.files
+        limit = self._options.limit
+        cut = limit is not None and len(entries) > self._room(limit)
+        if cut and limit is not None:
+            entries = entries[: self._room(limit)]
+        self._add_files(directory, entries)
+        self._count(looked, len(entries), len(entries))
+        self._note_problems(listing.problems)
+        if listing.status == "ok":
+            self._close(looked, decided=not cut)
+
+    def _add_files(self, directory: PendingDirectory, entries: list[Entry]) -> None:
+        take, append, task = self._context.file_ids.take, self._checkpoint.new_files.append, self._tasks.add
+        prefix, first = f"{directory.path}/" if directory.path else "", len(self._checkpoint.new_files)
+        for name, size, mtime_ns, inode, kind in entries:
+            file_id = take()
+            append(NewFile(file_id, directory.id, name, size, mtime_ns, inode, kind))
+            task("added", Subject(file_id, 1, 1, prefix + name, size, mtime_ns, kind))
+        self._counters.added += len(entries)
+        self._checkpoint.file_count_change += len(entries)
+        self._keep_matched(directory.id, *(row.id for row in self._checkpoint.new_files[first:]))
+
+    def _keep_matched(self, directory_id: int, *ids: int) -> None:
+        """Count rows that come into a directory while its listing goes on among those that it showed."""
+        matched = self._builder.matched.get(directory_id)
+        if matched is not None:
+            matched.update(ids)
+
+    def _take(self, looked: Looked, known: list[Known]) -> None:
+        listing = looked.listing
+        self._note_problems(listing.problems)
+        if listing.status == "same":
+            self._count(looked, listing.file_count, 0)
+            self._counters.unchanged += listing.file_count if looked.first_look else 0
+            self._close(looked, decided=True)
+        elif listing.status in {"ok", "part"}:
+            self._compare(looked, known)
+
+    def _compare(self, looked: Looked, known: list[Known]) -> None:
+        listing, directory = looked.listing, looked.directory
+        entries, unsettled = self._builder.settling.judge(directory, listing, known)
+        present = unsettled | {paths.basename(problem.path) for problem in listing.problems}
+        comparison = compare(entries, known, present=present)
+        cut = self._accept(looked, comparison)
+        if listing.status == "part" or directory.id in self._builder.matched:
+            absent = self._remember_part(looked, known)
+        else:
+            absent = comparison.absent
+        covered = [
+            row for row in absent if self._options.filters.covers_file(paths.join(directory.path, row.name))
+        ]
+        self._absent.update((row.id, row) for row in covered)
+        if listing.status == "ok":
+            self._close(looked, decided=not (cut or covered or unsettled))
+
+    def _accept(self, looked: Looked, comparison: Comparison) -> bool:
+        """Take over what the comparison found; tell whether `--limit` cut it short."""
+        directory, limit = looked.directory, self._options.limit
+        added = comparison.added
+        cut = limit is not None and len(added) > self._room(limit)
+        if cut and limit is not None:
+            added = added[: max(0, self._room(limit))]
+        self._arrivals.extend(Arrival(directory, entry) for entry in added)
+        for row, entry in comparison.modified:
+            self._modified[directory.id, row.name] = (row, entry)
+        self._checkpoint.present_files.extend(row.id for row in comparison.reappeared)
+        seen = len(added) + len(comparison.modified) + comparison.unchanged
+        self._count(looked, seen, len(added))
+        self._counters.unchanged += comparison.unchanged if looked.first_look else 0
+        return cut
+
+    def _remember_part(self, looked: Looked, known: list[Known]) -> list[Known]:
+        """Note which rows a part showed; return the absent ones with the last part."""
+        directory_id = looked.directory.id
+        matched = self._builder.matched.setdefault(directory_id, set())
+        names = set(looked.listing.names())
+        matched.update(row.id for row in known if row.name in names)
+        if looked.listing.status != "ok" or looked.fresh:
+            return []
+        with self._context.database.read() as connection:
+            rows = catalog_files.known_files(connection, [directory_id]).get(directory_id, [])
+        problems = {paths.basename(problem.path) for problem in looked.listing.problems}
+        return [Known._make(row) for row in rows if row[0] not in matched and row[1] not in problems]
+
+    def _count(self, looked: Looked, seen: int, added: int) -> None:
+        """Count what a listing showed; a second look adds only what the first did not see."""
+        self._counters.files += seen if looked.first_look else added
+        if looked.first_look:
+            self._counters.directories += looked.listing.status != "part"
+
+    def _close(self, looked: Looked, *, decided: bool) -> None:
+        """Mark a directory done. Undecided ones are not trusted: the next look compares them again."""
+        listing, directory = looked.listing, looked.directory
+        if self._over_limit() and not decided:
+            self._checkpoint.pending_directories.add(directory.id)
+            return
+        trusted = self._options.filters.signature if decided and listing.trustworthy else None
+        digest = listing.digest if decided else None
+        self._checkpoint.done_directories[directory.id] = DoneDirectory(
+            listing.mtime_ns, listing.inode or None, looked.mount, trusted, digest
+        )
+        if directory.path in self._builder.settling.paths:
+            self._checkpoint.dirty[directory.path] = "unsettled"
+        elif directory.path in self._builder.dirty:
+            self._checkpoint.clean[directory.path] = self._builder.dirty[directory.path]
+
+    def _note_problems(self, problems: list[Problem]) -> None:
+        self._checkpoint.problems.extend(ProblemRow(*problem) for problem in problems)
+
+    def _resolve_moves(self) -> None:
+        """Find out which new files are known ones at another place."""
+        if not self._arrivals or not self._context.had_files:
+            return
+        moves = FileMoves(self._context, self._builder.lookout, self._modified)
+        arrivals, moved = moves.resolve(self._arrivals)
+        self._arrivals = arrivals
+        for move in moved:
+            self._write_move(move.arrival, move.row, move.source)
+
+    def _write_move(self, arrival: Arrival, row: Known, source: str) -> None:
+        self._absent.pop(row.id, None)
+        directory, entry = arrival.directory, arrival.entry
+        self._keep_matched(directory.id, row.id)
+        self._checkpoint.moved_files.append(
+            MovedFile(directory.id, entry[0], row.revision + 1, row.id, row.revision)
+        )
+        file = Subject(row.id, row.revision + 1, row.content, arrival.path, entry[1], entry[2], entry[4])
+        self._tasks.add_move(file, source, probe=row.state != FileState.OK)
+        self._counters.moved += 1
+
+    def _write_arrivals(self, tombstones: dict[tuple[int, str], Tombstone]) -> None:
+        for arrival in self._arrivals:
+            tombstone = tombstones.get((arrival.directory.id, arrival.entry[0]))
+            if tombstone is None:
+                self._add_files(arrival.directory, [arrival.entry])
+                continue
+            self._keep_matched(arrival.directory.id, tombstone.id)
+            self._change("added", tombstone, arrival.entry, arrival.path)
+            self._counters.added += 1
+            self._checkpoint.file_count_change += 1
+
+    def _write_modified(self) -> None:
+        paths_by_id = {looked.directory.id: looked.directory.path for looked in self._batch.looked}
+        for (directory_id, name), (row, entry) in self._modified.items():
+            self._change("modified", row, entry, paths.join(paths_by_id[directory_id], name))
+            self._counters.modified += 1
+
+    def _change(
+        self, change: Literal["added", "modified"], row: Known | Tombstone, entry: Entry, path: str
+    ) -> None:
+        """Give a row that is there new content."""
+        _, size, mtime_ns, inode, kind = entry
+        revision, content = row.revision + 1, row.content + 1
+        changed = ChangedFile(size, mtime_ns, inode, kind, revision, content, row.id, row.revision)
+        self._checkpoint.changed_files.append(changed)
+        self._tasks.add(change, Subject(row.id, revision, content, path, size, mtime_ns, kind))
