@@ -33,9 +33,10 @@ class RelaySettings:
 
     `chunk` (default 1,000) rows at most and about `chunk_bytes` (4 MiB) are fetched at a time; `pipeline` (3)
     chunks are on their way together. `queue_limit` (100,000; 0 = none) ready messages in the tasks queue pause
-    it until 90 % of that. `poll_s` (0.5) looks for rows nobody woke us for; `delete_every_s` (0.1) is how long confirmed
-    rows gather. `role_ttl_s` (15) is the role's lease; `drain_s` (5) how long a stop waits for confirms;
-    `database_wait_s` (60) how long a locked or absent database is waited for. `patience` is for the broker.
+    it until 90 % of that, looked at `depth_every_s` (1). `poll_s` (0.5) looks for rows nobody woke us for;
+    `delete_every_s` (0.1) is how long confirmed rows gather. `role_ttl_s` (15) is the role's lease; `drain_s`
+    (5) how long a stop waits for confirms; `database_wait_s` (60) how long a locked or absent database is
+    waited for; `refusal_cap_s` (5) the longest pause after nacks. `patience` is for the broker.
     """
 
     chunk: int = 1_000

@@ -1,0 +1,1 @@
+"""The relay against a real RabbitMQ: every promise, and every trap of aio-pika it defends against."""
