@@ -166,6 +166,16 @@ class LibraryError:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """One task that a dry run would have handed out; paths are relative to the library's root."""
+
+    library: str
+    change: str
+    path: str
+    moved_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """What came of a run.
 
@@ -179,6 +189,8 @@ class RunResult:
     problems_by_kind: Mapping[str, ProblemGroup] = field(default_factory=dict)
     errors: tuple[LibraryError, ...] = ()
     outbox_messages: int = 0
+    changes: tuple[PlannedChange, ...] = ()
+    """What a dry run would have handed out, the first of it."""
 
     @property
     def totals(self) -> ScanTotals:

@@ -231,7 +231,8 @@ def translate(settings: BrokerSettings, error: Exception, transport: Transport |
         return kind(f"{settings.described} refuses the connection: {refusal.reply_text}")
     if isinstance(error, TimeoutError) and error.errno is None:
         return BrokerUnavailable(f"{settings.described} does not answer in time")
-    return BrokerUnavailable(f"{settings.described} cannot be reached: {_words(error)}")
+    event = "cannot be reached" if transport is not None else "ended the session"
+    return BrokerUnavailable(f"{settings.described} {event}: {_words(error)}")
 
 
 def _words(error: BaseException | None) -> str:

@@ -7,7 +7,7 @@ of order and a late low row would be left behind.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, or_, select
@@ -119,3 +119,16 @@ def count_up_to(database: Database, highest_id: int) -> int:
     query = select(func.count()).select_from(outbox).where(outbox.c.id <= highest_id)
     with database.read() as connection:
         return connection.scalar(query) or 0
+
+
+def task_count(database: Database) -> int:
+    """Return how many tasks the waiting messages hold."""
+    with database.read() as connection:
+        return int(connection.scalar(select(func.coalesce(func.sum(outbox.c.task_count), 0))) or 0)
+
+
+def bodies(database: Database) -> Iterator[bytes]:
+    """Yield the bodies of all waiting messages, the lowest first."""
+    with database.unbuffered() as connection:
+        for row in connection.execute(select(outbox.c.body).order_by(outbox.c.id)):
+            yield row[0]

@@ -50,6 +50,7 @@ class ScanRecord:
     resumed: bool
     deletions_allowed: bool
     counters: Counters
+    state: State = "running"
 
 
 class PendingDirectory(NamedTuple):
@@ -118,6 +119,7 @@ def _insert_scan(connection: Connection, library_id: int, kind: Kind, options: s
 
 def end_scan(database: Database, grant: Grant, scan: ScanRecord, state: State) -> None:
     """Note how the scan ended, with its last counters."""
+    scan.state = state
     values = {"state": state, "finished_at": database_now(), "counters": encode_counters(scan.counters)}
     with database.write() as connection:
         renew(connection, grant)
@@ -240,13 +242,11 @@ def dirty_directories(database: Database, library_id: int) -> dict[str, int]:
         return dict(connection.execute(query).tuples().all())
 
 
-def problems_of(database: Database, scan_id: int, limit: int) -> list[Row[tuple[str, str, int | None, str]]]:
-    """Return the first problems of a scan: path, kind, errno, text."""
-    query = select(problems.c.path, problems.c.kind, problems.c.errno, problems.c.text)
+def problem_paths(database: Database, scan_id: int, kind: str, limit: int) -> list[str]:
+    """Return the paths of the first problems of one kind, relative to the root."""
+    query = select(problems.c.path).where(problems.c.scan_id == scan_id, problems.c.kind == kind)
     with database.read() as connection:
-        return list(
-            connection.execute(query.where(problems.c.scan_id == scan_id).order_by(problems.c.id).limit(limit))
-        )
+        return list(connection.scalars(query.order_by(problems.c.id).limit(limit)))
 
 
 def problem_counts(database: Database, scan_id: int) -> dict[str, int]:

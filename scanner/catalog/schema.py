@@ -54,17 +54,19 @@ def current_schema(database: Database) -> str | None:
         return found
 
 
-def upgrade(database: Database) -> str | None:
-    """Migrate to the newest revision; return the one that was found before."""
+def upgrade(database: Database) -> Path | None:
+    """Migrate to the newest revision; return the copy that was made of an SQLite file first, if any."""
     before = current_schema(database)
     if before is not None and not _is_older(before) and before != SCHEMA:
         raise DatabaseRefused(_mismatch(database, before))
+    copy = None
     if before is not None and before != SCHEMA and database.file is not None:
-        backup(database, database.file.with_name(f"{database.file.name}.before-{SCHEMA}"))
+        copy = database.file.with_name(f"{database.file.name}.before-{SCHEMA}")
+        backup(database, copy)
     with database.write() as connection:
         _migrate(connection)
         _ensure_catalog_row(connection)
-    return before
+    return copy
 
 
 def _migrate(connection: Connection) -> None:

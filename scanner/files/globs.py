@@ -49,10 +49,16 @@ def _compile(pattern: str) -> list["GitIgnoreSpecPattern"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # `[[:alpha:]]` is odd, not an error
-            compiled = GitIgnoreSpecPattern(pattern)
+            compiled = GitIgnoreSpecPattern(_inside_only(pattern))
     except (ValueError, re.error) as error:
         raise ValueError(f"glob {pattern!r} is malformed: {error}") from error
     return [] if compiled.include is None else [compiled]
+
+
+def _inside_only(pattern: str) -> str:
+    """Keep `a/**` from matching the directory `a` itself, which pathspec takes for a path inside it."""
+    bare = pattern.rstrip()
+    return f"{bare}/*" if bare.endswith("/**") and bare.strip("!/*") else pattern
 
 
 def tolerant(patterns: Iterable[str]) -> Globs:

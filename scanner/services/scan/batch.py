@@ -22,11 +22,11 @@ from scanner.catalog.checkpoint import (
 from scanner.catalog.files import Tombstone
 from scanner.catalog.scans import PendingDirectory
 from scanner.catalog.tables import FileState
+from scanner.catalog.tasks import Subject
 from scanner.files.compare import Comparison, Known, compare
 from scanner.files.wire import Entry, Listing, Problem
 from scanner.services.scan.context import ScanContext
 from scanner.services.scan.lookout import Lookout
-from scanner.services.scan.messages import Subject
 from scanner.services.scan.moves import Arrival, FileMoves
 from scanner.services.scan.settling import Settling
 
@@ -118,6 +118,8 @@ class _Build:
         self._counters = context.record.counters
         self._options = context.options
         self._tasks = context.task_writer()
+        self._parted = {looked.directory.id for looked in batch.looked if looked.listing.status == "part"}
+        self._parted |= builder.matched.keys()
         self._absent: dict[int, Known] = {}
         self._arrivals: list[Arrival] = []
         self._modified: dict[tuple[int, str], tuple[Known, Entry]] = {}
@@ -161,14 +163,14 @@ class _Build:
 
     def _read(self) -> tuple[dict[int, list[Known]], dict[tuple[int, str], Tombstone]]:
         wholes = [looked.directory.id for looked in self._batch.looked if self._wants_rows(looked)]
-        if not wholes and not any(looked.listing.status == "part" for looked in self._batch.looked):
+        in_parts = [looked for looked in self._batch.looked if self._in_parts(looked) and not looked.fresh]
+        if not wholes and not in_parts:
             return {}, {}
         with self._context.database.read() as connection:
             rows = catalog_files.known_files(connection, wholes)
             known = {key: [Known._make(row) for row in found] for key, found in rows.items()}
-            for looked in self._batch.looked:
-                if self._in_parts(looked) and not looked.fresh:
-                    known.setdefault(looked.directory.id, []).extend(self._rows_of_part(connection, looked))
+            for looked in in_parts:
+                known.setdefault(looked.directory.id, []).extend(self._rows_of_part(connection, looked))
             ids = [looked.directory.id for looked in self._batch.looked if not looked.fresh]
             return known, catalog_files.tombstones(connection, ids)
 
@@ -176,7 +178,7 @@ class _Build:
         return not looked.fresh and looked.listing.status == "ok" and not self._in_parts(looked)
 
     def _in_parts(self, looked: Looked) -> bool:
-        return looked.listing.status == "part" or looked.directory.id in self._builder.matched
+        return looked.directory.id in self._parted
 
     def _rows_of_part(self, connection: Any, looked: Looked) -> list[Known]:
         rows = catalog_files.known_named(connection, looked.directory.id, looked.listing.names())
@@ -229,7 +231,7 @@ class _Build:
         present = unsettled | {paths.basename(problem.path) for problem in listing.problems}
         comparison = compare(entries, known, present=present)
         cut = self._accept(looked, comparison)
-        if listing.status == "part" or directory.id in self._builder.matched:
+        if self._in_parts(looked):
             absent = self._remember_part(looked, known)
         else:
             absent = comparison.absent

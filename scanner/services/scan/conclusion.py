@@ -14,10 +14,10 @@ from scanner.catalog.files import Vanished
 from scanner.catalog.leases import renew
 from scanner.catalog.scans import deleted_within
 from scanner.catalog.tables import LIVING, directories, files
+from scanner.catalog.tasks import Subject
 from scanner.files.wire import Verified
 from scanner.services.scan.context import ScanContext
 from scanner.services.scan.lookout import Lookout
-from scanner.services.scan.messages import Subject
 
 _CHUNK = 2000
 _GUARD_WINDOW_S = 24 * 3600.0

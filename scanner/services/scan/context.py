@@ -16,11 +16,11 @@ from scanner.catalog.leases import Grant
 from scanner.catalog.libraries import Library
 from scanner.catalog.scans import Kind, ScanRecord
 from scanner.catalog.tables import directories, files
+from scanner.catalog.tasks import TaskWriter
 from scanner.files.filters import Filters
 from scanner.files.walk import WalkerSettings
 from scanner.files.wire import Problem
 from scanner.retry import is_retryable
-from scanner.services.scan.messages import TaskWriter
 
 Result = TypeVar("Result")
 

@@ -16,13 +16,13 @@ from scanner.catalog.checkpoint import Message
 from scanner.catalog.files import MovedAlong
 from scanner.catalog.scans import PendingDirectory
 from scanner.catalog.tables import FileState
+from scanner.catalog.tasks import Subject
 from scanner.files.wire import Listing, ListRequest, Problem
 from scanner.services.scan.batch import Batch, BatchBuilder, Looked
 from scanner.services.scan.context import RootOfflineError, ScanContext, ScanInterrupted
 from scanner.services.scan.discovery import Discovery, Seen
 from scanner.services.scan.frontier import Frontier
 from scanner.services.scan.lookout import Lookout
-from scanner.services.scan.messages import Subject
 from scanner.services.scan.moves import DirectoryMove
 from scanner.services.scan.roots import Roots
 from scanner.services.scan.settling import Settling

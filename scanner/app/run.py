@@ -1,0 +1,387 @@
+"""`scanner run`: scans libraries one after another and sees that every task is confirmed before it ends.
+
+The scan works on a thread, the broker side in a process of its own; this module starts them, shows how they
+get on, and stops them in order: the scan first (it finishes its batch), then the broker side (it waits for the
+confirms under way). A second signal ends the process at once, which loses nothing either.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from scanner import paths
+from scanner.app import dry_run
+from scanner.app.broker_side import BrokerSide, BrokerSideSettings
+from scanner.app.database import open_catalog
+from scanner.app.holding import acquire, kept
+from scanner.app.libraries import Target, resolve
+from scanner.app.outcome import NEEDS_A_LOOK, library_error, notes_of, problem_groups, totals_of
+from scanner.app.progress import (
+    LibraryError,
+    LibraryProgress,
+    Phase,
+    ProblemGroup,
+    RunProgress,
+    RunRequest,
+    RunResult,
+    ScanTotals,
+    worst_exit,
+)
+from scanner.broker.publisher import PublisherSettings
+from scanner.broker.session import BrokerSettings
+from scanner.catalog import outbox
+from scanner.catalog.engine import Database
+from scanner.catalog.scans import Kind
+from scanner.catalog.schema import catalog_uuid
+from scanner.config import Settings
+from scanner.errors import ScannerError
+from scanner.files.filters import Filters
+from scanner.files.walk import WalkerSettings
+from scanner.retry import Patience
+from scanner.services.relay import RelaySettings, RelayState
+from scanner.services.scan import LibraryScan, ScanOptions, ScanOutcome
+
+log = structlog.get_logger(__name__)
+
+_TICK_S = 0.2
+_DRAIN_POLL_S = 0.1
+_STOP_WITHIN_S = 8.0
+_STAGES = {
+    "waiting": Phase.WAITING,
+    "walking": Phase.WALKING,
+    "settling": Phase.SETTLING,
+    "concluding": Phase.CONCLUDING,
+    "done": Phase.DONE,
+}
+_QUIET_STATES = {RelayState.IDLE, RelayState.RELAYING, RelayState.DRAINING, RelayState.STOPPED}
+
+Observe = Callable[[RunProgress], None]
+
+
+def run_scans(settings: Settings, request: RunRequest, observe: Observe) -> RunResult:
+    """Scan every path of the request; `observe` is told about 5 times a second how it gets on.
+
+    Raises:
+        ScannerError: nothing could be begun: the database, or every path refused.
+    """
+    with open_catalog(settings) as database:
+        if request.dry_run:
+            return dry_run.rehearse(database, lambda copy: _Run(settings, request, observe, copy))
+        return asyncio.run(_Run(settings, request, observe, database).run())
+
+
+@dataclass(slots=True)
+class _Part:
+    """One path's way through the run."""
+
+    path: str
+    name: str
+    scan: LibraryScan | None = None
+    waiting_for: str | None = None
+    phase: Phase = Phase.WAITING
+    started: float = 0.0
+    totals: ScanTotals | None = None
+    error: LibraryError | None = None
+    exit_codes: list[int] = field(default_factory=list)
+    problems: dict[str, ProblemGroup] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+class _Run:
+    """One run, from the first path to the last confirm."""
+
+    def __init__(self, settings: Settings, request: RunRequest, observe: Observe, database: Database) -> None:
+        self._settings = settings
+        self._request = request
+        self._observe = observe
+        self._database = database
+        self._stop = threading.Event()
+        self._signalled = 0
+        self._started = time.monotonic()
+        self._parts = [_Part(path, paths.basename(path) or path) for path in request.paths]
+        self._broker_side: BrokerSide | None = None
+        self._broker_error: ScannerError | None = None
+        self._outbox_messages = 0
+
+    async def run(self) -> RunResult:
+        """Do it all; return what came of it."""
+        self._listen_to_signals()
+        ticking = asyncio.create_task(self._tick())
+        try:
+            await self._start_broker_side()
+            await self._scan_all()
+            await self._wait_until_confirmed()
+        finally:
+            await self._stop_broker_side()
+            ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await ticking
+        self._outbox_messages = await asyncio.to_thread(outbox.depth, self._database)
+        self._show()
+        return self._result()
+
+    # Signals
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError, ValueError, RuntimeError):  # not on the main thread
+                loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._signalled:
+            os._exit(128 + number)
+        self._signalled = 128 + number
+        self._stop.set()
+        log.info("run.stopping", signal=number.name)
+        threading.Thread(target=self._end_by_force, name="end", daemon=True).start()
+
+    def _end_by_force(self) -> None:
+        """End the process if an orderly stop takes too long: what is committed is safe either way."""
+        time.sleep(_STOP_WITHIN_S)
+        log.warning("run.forced", text="the orderly stop took too long; the next run continues")
+        os._exit(self._signalled)
+
+    # The broker side
+
+    async def _start_broker_side(self) -> None:
+        if self._settings.embedded_broker or self._request.dry_run:
+            return
+        catalog = await asyncio.to_thread(catalog_uuid, self._database)
+        self._broker_side = BrokerSide(broker_side_settings(self._settings, catalog))
+        await self._broker_side.start()
+        self._watching = asyncio.create_task(self._watch_broker_side(self._broker_side))
+
+    async def _watch_broker_side(self, broker_side: BrokerSide) -> None:
+        try:
+            await broker_side.wait_failed()
+        except ScannerError as error:
+            self._broker_error = error
+            self._stop.set()
+
+    async def _stop_broker_side(self) -> None:
+        if self._broker_side is not None:
+            self._watching.cancel()
+            await self._broker_side.stop(5.0 if self._signalled else _STOP_WITHIN_S)
+
+    async def _wait_until_confirmed(self) -> None:
+        """Wait until everything that was in the outbox when the scans ended has been confirmed."""
+        if self._broker_side is None or self._stop.is_set():
+            return
+        for part in self._parts:
+            part.phase = part.phase if part.phase.ended and part.error else Phase.PUBLISHING
+        last = await asyncio.to_thread(outbox.last_id, self._database)
+        self._broker_side.wake()
+        while await asyncio.to_thread(outbox.count_up_to, self._database, last):
+            if self._stop.is_set():
+                return
+            await asyncio.sleep(_DRAIN_POLL_S)
+
+    # The scans
+
+    async def _scan_all(self) -> None:
+        for part in self._parts:
+            if not self._stop.is_set():
+                part.started = time.monotonic()
+                await self._scan_part(part)
+
+    async def _scan_part(self, part: _Part) -> None:
+        try:
+            target = await asyncio.to_thread(
+                resolve, self._database, part.path, self._request.name, self._settings.io_timeout_s
+            )
+            part.name = target.library.name
+            await self._scan_target(part, target)
+        except ScannerError as error:
+            log.error("scan.failed", path=part.path, error=str(error))  # noqa: TRY400 - the sentence says it all
+            part.error = library_error(part.path, error)
+            part.phase = Phase.FAILED
+            part.exit_codes.append(error.exit_code)
+
+    async def _scan_target(self, part: _Part, target: Target) -> None:
+        def waiting(reason: str | None) -> None:
+            part.waiting_for = reason
+
+        grant = await acquire(self._database, target.library, self._settings.lease_s, waiting, self._stop)
+        if grant is None:
+            return
+        catalog = await asyncio.to_thread(catalog_uuid, self._database)
+        async with kept(self._database, grant, self._stop) as lost:
+            part.scan = LibraryScan(
+                self._database,
+                grant,
+                target.library,
+                scan_options(self._settings, self._request, target.start, self._relays),
+                stop=self._stop,
+                catalog=catalog,
+            )
+            try:
+                outcome = await asyncio.to_thread(part.scan.run)
+            finally:
+                await asyncio.to_thread(self._account, part)
+        if lost:
+            raise lost[0]
+        self._conclude(part, outcome)
+
+    @property
+    def _relays(self) -> bool:
+        return self._broker_side is not None
+
+    def _account(self, part: _Part) -> None:
+        """Take down totals and problems, however the scan ended."""
+        scan = part.scan
+        record = None if scan is None else scan.progress.record
+        if scan is None or record is None:
+            return
+        part.totals = totals_of(part.name, record, scan.progress.listed, time.monotonic() - part.started)
+        part.problems = problem_groups(self._database, record.id, part.path)
+
+    def _conclude(self, part: _Part, outcome: ScanOutcome) -> None:
+        """Turn a scan's end into phase, exit code and notes."""
+        ended = outcome.end
+        if part.totals is not None:
+            part.notes.extend(notes_of(part.totals, outcome))
+            part.exit_codes.append(1 if part.totals.held_back or ended == "offline" else 0)
+        part.exit_codes.append(1 if NEEDS_A_LOOK & part.problems.keys() else 0)
+        part.phase = Phase.INTERRUPTED if ended in {"interrupted", "limit"} else Phase.DONE
+
+    # What is shown
+
+    async def _tick(self) -> None:
+        sent = 0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            if self._broker_side is not None and (count := self._tasks_sent()) != sent:
+                sent = count
+                self._broker_side.wake()
+            with suppress(ScannerError):
+                self._outbox_messages = await asyncio.to_thread(outbox.depth, self._database)
+            self._show()
+
+    def _tasks_sent(self) -> int:
+        records = [part.scan.progress.record for part in self._parts if part.scan is not None]
+        return sum(record.counters.tasks for record in records if record is not None)
+
+    def _show(self) -> None:
+        status = None if self._broker_side is None else self._broker_side.status
+        waiting = None
+        if status is not None and status.state not in _QUIET_STATES:
+            waiting = status.detail or str(status.state)
+        self._observe(
+            RunProgress(
+                elapsed_s=time.monotonic() - self._started,
+                libraries=tuple(_shown(part) for part in self._parts),
+                tasks_sent=self._tasks_sent(),
+                tasks_confirmed=0 if status is None else status.tasks,
+                messages_confirmed=0 if status is None else status.messages,
+                outbox_messages=self._outbox_messages,
+                waiting_for=waiting,
+            )
+        )
+
+    def _result(self) -> RunResult:
+        codes = [code for part in self._parts for code in part.exit_codes]
+        if self._signalled:
+            codes.append(self._signalled)
+        errors = [part.error for part in self._parts if part.error is not None]
+        if self._broker_error is not None:
+            codes.append(self._broker_error.exit_code)
+            errors.append(library_error("", self._broker_error))
+        return RunResult(
+            scans=tuple(part.totals for part in self._parts if part.totals is not None),
+            exit_code=worst_exit(codes),
+            notes=tuple(note for part in self._parts for note in part.notes),
+            problems_by_kind=_merged([part.problems for part in self._parts]),
+            errors=tuple(errors),
+            outbox_messages=self._outbox_messages,
+        )
+
+
+def _shown(part: _Part) -> LibraryProgress:
+    scan = part.scan
+    record = None if scan is None else scan.progress.record
+    if scan is None or record is None:
+        return LibraryProgress(part.name, part.phase, waiting_for=part.waiting_for)
+    counters = record.counters
+    return LibraryProgress(
+        library=part.name,
+        phase=_STAGES[scan.progress.stage] if part.phase == Phase.WAITING else part.phase,
+        resumed=record.resumed,
+        directories_done=counters.directories,
+        directories_pending=scan.progress.frontier,
+        files=counters.files,
+        added=counters.added,
+        modified=counters.modified,
+        moved=counters.moved,
+        deleted=counters.deleted,
+        problems=counters.problems,
+        expected_files=scan.progress.expected_files,
+        waiting_for=scan.progress.waiting_for,
+    )
+
+
+def _merged(groups: list[dict[str, ProblemGroup]]) -> dict[str, ProblemGroup]:
+    merged: dict[str, ProblemGroup] = {}
+    for group in groups:
+        for kind, found in group.items():
+            before = merged.get(kind, ProblemGroup(0))
+            merged[kind] = ProblemGroup(before.count + found.count, before.paths + found.paths)
+    return merged
+
+
+def scan_options(settings: Settings, request: RunRequest, start: str, relays: bool) -> ScanOptions:
+    """Return how a library is to be scanned."""
+    kind: Kind = "quick" if request.quick else "partial" if start else "full"
+    return ScanOptions(
+        kind=kind,
+        start=start,
+        filters=Filters(
+            kinds=settings.kind_set,
+            include=settings.include,
+            exclude=settings.exclude,
+            hidden=settings.hidden,
+            follow_symlinks=settings.follow_symlinks,
+        ),
+        walker=WalkerSettings(
+            threads=settings.walk_threads, io_timeout_s=settings.io_timeout_s, settle_s=settings.settle_s
+        ),
+        batch_files=settings.batch_files,
+        batch_s=settings.batch_s,
+        tasks_per_message=settings.batch_size,
+        limit=request.limit,
+        restart=request.restart,
+        confirm_deletes=request.confirm_deletes,
+        guard_files=settings.guard_files,
+        guard_percent=settings.guard_percent,
+        outbox_high_water=settings.outbox_high_water if relays else None,
+    )
+
+
+def broker_side_settings(settings: Settings, catalog: str) -> BrokerSideSettings:
+    """Return what the broker side needs to know."""
+    return BrokerSideSettings(
+        database_url=settings.database_url.reveal(),
+        broker=BrokerSettings(
+            url=settings.broker_url.reveal(),
+            prefix=settings.prefix,
+            catalog=catalog,
+            heartbeat_s=settings.heartbeat_s,
+        ),
+        publishing=PublisherSettings(
+            window=settings.publish_window, publish_timeout_s=settings.publish_timeout_s
+        ),
+        relay=RelaySettings(
+            queue_limit=settings.queue_limit,
+            role_ttl_s=settings.lease_s,
+            patience=Patience(start_s=settings.broker_wait_s, outage_s=settings.broker_outage_s),
+        ),
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )
