@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
@@ -43,15 +44,13 @@ class Work:
         """Put `count` messages into the outbox."""
         rows = [(str(uuid.uuid4()), b"%-*d" % (size_bytes, index)) for index in range(count)]
         self.message_ids += [message_id for message_id, _ in rows]
-        marks = "?, ?, ?" if self.database.dialect == "sqlite" else "%s, %s, %s"
+        mark = "?" if self.database.dialect == "sqlite" else "%s"
+        statement = (
+            "INSERT INTO outbox (scan_id, message_id, routing_key, body, task_count, attempt, created_at) "
+            f"VALUES (1, {mark}, 'tasks', {mark}, {TASKS_A_MESSAGE}, 0, 0)"
+        )
         with self.database.write() as connection:
-            connection.exec_driver_sql(
-                "INSERT INTO outbox (scan_id, message_id, routing_key, body, task_count, attempt, created_at) "
-                f"VALUES (1, {marks}, 0, 0)".replace("?, ?, ?", "?, 'tasks', ?, ?").replace(
-                    "%s, %s, %s", "%s, 'tasks', %s, %s"
-                ),
-                [(message_id, body, TASKS_A_MESSAGE) for message_id, body in rows],
-            )
+            connection.exec_driver_sql(statement, rows)
 
     @property
     def left(self) -> int:
@@ -87,7 +86,7 @@ class RelayThread:
         self.seen: list[tuple[RelayState, str]] = []
         self._thread = threading.Thread(target=self._main, name="relay")
 
-    def __enter__(self) -> "RelayThread":
+    def __enter__(self) -> Self:
         self._thread.start()
         wait_until(lambda: self._relay is not None or self.error, 10, what="the relay starts")
         return self

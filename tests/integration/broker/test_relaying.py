@@ -8,6 +8,7 @@ import pytest
 
 from scanner import message as wire
 from scanner.broker.publisher import RabbitBroker
+from scanner.broker.topology import Topology
 from scanner.errors import BrokerRefused, BrokerUnavailable
 from scanner.retry import Patience
 from scanner.services.relay import RelaySettings, RelayState
@@ -55,7 +56,7 @@ def test_message_has_the_properties_of_the_contract(amqp: Amqp, tmp_path: Path) 
     assert properties.message_id == done.message_ids[0]
     assert (properties.content_type, properties.delivery_mode) == ("application/json", 2)
     assert (properties.message_type, properties.app_id) == (wire.TASKS_TYPE, "scanner")
-    assert properties.headers == {"x-attempt": 0}
+    assert (properties.headers or {})["x-attempt"] == 0
     assert properties.timestamp is not None
 
 
@@ -83,7 +84,8 @@ def test_topology_is_that_of_the_contract_and_declared_again_without_complaint(a
 
 
 def test_a_queue_with_other_arguments_is_named_with_the_argument(amqp: Amqp, tmp_path: Path) -> None:
-    amqp_calls.declare_queue(amqp.url, amqp.tasks, {"x-queue-type": "quorum", "x-delivery-limit": 3})
+    needed = Topology(amqp.prefix).tasks_queue.arguments
+    amqp_calls.declare_queue(amqp.url, amqp.tasks, {**needed, "x-delivery-limit": 3})
     with work(tmp_path, 1) as done, RelayThread(done.database, settings_of(amqp.url, amqp.prefix)) as relay:
         error = relay.wait_end()
     assert isinstance(error, BrokerRefused)
@@ -158,8 +160,8 @@ def test_what_the_broker_rejects_stays_and_is_sent_when_there_is_room(amqp: Amqp
     ):
         wait_until(lambda: relay.status.refused > 0, what="a nack")
         wait_until(lambda: relay.status.state is RelayState.QUEUE_FULL)
-        assert 0 < done.left < 600
-        assert amqp.node.queue_depth(amqp.tasks) < 600
+        wait_until(lambda: 0 < done.left < 600, what="some were taken, some were not")
+        assert 0 < amqp.node.queue_depth(amqp.tasks) < 600
         amqp.node.clear_policy(amqp.prefix)
         wait_empty(done, relay)
         assert relay.status.reconnects == 0
