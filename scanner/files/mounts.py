@@ -85,7 +85,9 @@ class MountTable:
         found = [
             mount
             for number, mount in self._mounts.items()
-            if mount.mount_point.startswith(prefix) and mount.mount_point != prefix and self._number_of(mount.mount_point) == number
+            if mount.mount_point.startswith(prefix)
+            and mount.mount_point != prefix
+            and self._number_of(mount.mount_point) == number
         ]
         return sorted(found, key=lambda mount: mount.mount_point)
 
