@@ -45,6 +45,10 @@ class IgnoreRules:
         """
         return self._of(directory.rpartition("/")[0]) if directory else ()
 
+    def knows(self, directory: str) -> bool:
+        """Tell whether `directory` was listed lately (a bounded memory)."""
+        return directory in self._young or directory in self._old
+
     def remember(self, directory: str, chain: Chain) -> None:
         """Keep the chain of a directory just listed, for its children."""
         if len(self._young) >= _CACHE_SIZE:  # two generations: a cheap stand-in for least recently used

@@ -169,7 +169,8 @@ class Lister:
         """List one directory; parts but the last go to `emit`, the last is returned. Never raises OSError."""
         look = _Look(request, self._tree.measure_of(request.path), self._settle_ns)
         try:
-            descriptor = self._tree.open(request.path)
+            parent = request.path.rpartition("/")[0]
+            descriptor = self._tree.open(request.path, knows_parent=self._rules.knows(parent))
             try:
                 self._read(look, descriptor, emit, beat)
             finally:

@@ -88,8 +88,10 @@ class Tree:
             measure = self._measures[fs_type] = mounts.Measure(fs_type)
         return measure
 
-    def open(self, path: str) -> int:
+    def open(self, path: str, *, knows_parent: bool = False) -> int:
         """Open the directory `path` ('' is the root) and return its descriptor.
+
+        With `knows_parent` the way there is not looked at for links: whoever asks just listed the parent.
 
         Raises:
             RootAway: it is not there, and the root or its mount is not what it was either.
@@ -103,11 +105,8 @@ class Tree:
             if error.errno in GONE:
                 self.refuse_if_away(path)
             raise
-        try:
+        if not knows_parent:
             self._refuse_if_linked(path, descriptor)
-        except OSError:
-            os.close(descriptor)
-            raise
         return descriptor
 
     def stat(self, path: str) -> os.stat_result:
@@ -191,7 +190,7 @@ class Tree:
         return descriptor
 
     def _refuse_if_linked(self, path: str, descriptor: int) -> None:
-        """Refuse a directory reached through a link: O_NOFOLLOW guards the last component only."""
+        """Refuse (and close) a directory reached through a link: O_NOFOLLOW guards the last component only."""
         if self._follow or "/" not in path or self._real_root is None:
             return
         place = _kernel_path(descriptor)
@@ -200,6 +199,7 @@ class Tree:
         parts = paths.to_os(path).split("/")
         for depth in range(1, len(parts)):
             if os.path.islink(self._below_os + "/".join(parts[:depth])):
+                os.close(descriptor)
                 raise NotADirectoryError(errno.ENOTDIR, f"{'/'.join(parts[:depth])!r} is a symbolic link")
 
 
