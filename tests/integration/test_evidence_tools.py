@@ -110,3 +110,18 @@ def _is_utf8(path: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def test_benchmark_tree_has_exactly_what_was_asked_for_and_is_made_once(tmp_path: Path) -> None:
+    asked = [str(tmp_path / "tree"), "--files", "1500", "--directories", "140", "--processes", "1"]
+    assert "made in" in _generate(*asked)
+    assert "there already" in _generate(*asked)
+    assert len(trees.find_files(tmp_path / "tree", hidden=True)) == 1500
+    assert sum(1 for _ in os.walk(tmp_path / "tree")) == 140
+    assert "--force replaces it" in _generate(str(tmp_path / "tree"), "--files", "9")
+
+
+def _generate(*arguments: str) -> str:
+    command = [sys.executable, "-m", "benchmarks.generate_tree", *arguments]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout + done.stderr
