@@ -72,6 +72,13 @@ class PublishingSession(Protocol):
     def narrow(self) -> None:
         """Close the window to where slow start begins: the broker refuses."""
 
+    async def refresh(self) -> None:
+        """Begin anew within the session after refusals; does nothing while a message is on its way.
+
+        Raises:
+            BrokerError: the session is lost.
+        """
+
     async def depth(self) -> int:
         """Return how many messages are ready in the tasks queue.
 

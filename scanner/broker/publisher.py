@@ -137,6 +137,25 @@ class Publisher:
         """Close the window to where slow start begins."""
         self._window = min(self._window, self._settings.window_at_start)
 
+    async def refresh(self) -> None:
+        """Go on over a fresh channel; does nothing while a message is on its way.
+
+        A channel that RabbitMQ 3.10 has told of a full quorum queue nacks by itself until the queue tells
+        otherwise, and a limit that was raised or removed is not told.
+
+        Raises:
+            BrokerError: the session is lost.
+        """
+        if self._in_flight:
+            return
+        try:
+            worn, self._channel = self._channel, await self._session.channel()
+            with translated(self._session.settings):
+                await self._patiently(worn.close())
+        except BrokerError as error:
+            self._session.fail(error)
+            raise
+
     async def depth(self) -> int:
         """Return how many messages are ready in the tasks queue.
 

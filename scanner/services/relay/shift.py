@@ -29,6 +29,7 @@ T = TypeVar("T")
 _OBSERVE_EVERY_S = 0.1
 _STANDS_AFTER_S = 5.0
 _FIRST_REFUSAL_PAUSE_S = 0.2
+_REFUSALS_BEFORE_REFRESH = 3
 _CHUNKS_A_WINDOW = 5
 """A chunk is at most this many windows long, so that slow start comes in steps."""
 
@@ -171,6 +172,8 @@ class Shift:
         left_s = self._paused_until - asyncio.get_running_loop().time()
         if left_s > 0:
             await asyncio.sleep(left_s)
+        if self._refusals >= _REFUSALS_BEFORE_REFRESH and not self._chunks:
+            await self._session.refresh()
 
     async def _fetch(self) -> list[OutboxRow]:
         settings = self._settings

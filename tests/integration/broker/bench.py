@@ -25,8 +25,8 @@ from tests.support import amqp as amqp_calls
 from tests.support.waiting import wait_until
 
 TASKS_A_MESSAGE = 100
-SLOW = PublisherSettings(window=2, window_at_start=1, publish_timeout_s=2.0, chunk_deadline_s=30.0)
-"""About a thousand messages a second: slow enough for `rabbitmqctl` to strike in the middle."""
+SLOW = PublisherSettings(window=4, window_at_start=1, publish_timeout_s=2.0, chunk_deadline_s=30.0)
+"""Some two thousand messages a second: slow enough to strike in the middle."""
 FAST = PublisherSettings(window=200, publish_timeout_s=2.0, chunk_deadline_s=10.0)
 PATIENT = Patience(first_s=0.1, cap_s=0.5, start_s=30.0, outage_s=60.0)
 CATALOG = "0c5c2a0e-6c5b-4a51-9d7a-d8a1f0f3b0aa"
