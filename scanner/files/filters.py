@@ -2,7 +2,7 @@
 
 Options narrow, they never delete: a catalog row that this run's options do not cover is left untouched, so
 the scan side asks `covers_file` and `covers_directory` about paths it knows, and the walker applies the same
-rules to what it lists. Membership (ignore files, partial names) is another matter: see `scanner.files.ignore`.
+rules to what it lists. Membership (ignore files) is another matter: see `scanner.files.ignore`.
 
 Pure; standard library only until a glob is really there.
 """
@@ -13,7 +13,7 @@ import json
 from typing import Any, NamedTuple
 
 from scanner.files.globs import Globs
-from scanner.media import MEDIA_KINDS, Kind, is_partial, kind_of
+from scanner.media import MEDIA_KINDS, Kind, is_wanted
 
 _SIGNATURE_BITS = (1 << 63) - 1
 _CACHED_DIRECTORIES = 4096
@@ -71,7 +71,7 @@ class Filters(NamedTuple):
         directory, _, name = path.rpartition("/")
         if not self.hidden and name.startswith("."):
             return False
-        if kind_of(name) not in self.kinds or is_partial(name):
+        if not is_wanted(name, self.kinds):
             return False
         return _covers_directory(self, directory) and self.selects(path, is_directory=False)
 

@@ -64,8 +64,7 @@ class _Kinds(dict[str, int]):
 
     def of_name(self, name: str) -> int:
         """Return the kind of a whole name."""
-        kind = media.kind_of(name)
-        return int(kind) if kind in self._wanted and not media.is_partial(name) else _NO_KIND
+        return int(media.kind_of(name)) if media.is_wanted(name, self._wanted) else _NO_KIND
 
 
 class _Look:

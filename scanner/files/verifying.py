@@ -7,7 +7,6 @@ looked at is not gone. Standard library only. Every call may block for as long a
 import os
 import stat
 
-from scanner import media
 from scanner.files.ignore import IgnoreRules
 from scanner.files.tree import GONE, RootAway, Tree
 from scanner.files.wire import Checked, CheckRequest, Verified, VerifyRequest
@@ -51,9 +50,9 @@ class Verifier:
         )
 
     def _is_member(self, path: str, mode: int) -> bool:
-        """Judge by what defines membership: type, partial names, ignore files. Options only narrow."""
+        """Judge by what defines membership: type and ignore files. Options only narrow."""
         if not path:
             return stat.S_ISDIR(mode)
         if stat.S_ISREG(mode):
-            return not media.is_partial(path) and not self._rules.ignores(path)
+            return not self._rules.ignores(path)
         return stat.S_ISDIR(mode) and not self._rules.ignores(path, is_directory=True)

@@ -237,10 +237,11 @@ class Walker:
                 self._process.kill()
             return []
         replies = self._process.read()
-        if replies is None:
+        if replies is None and self._pending:
             self._replace()
-            return []
-        return self._accept(replies)
+        elif replies is None:  # dead, and nobody needs it: replaced when there is something to ask
+            select.select([self._wake_out], [], [], max(0.0, min(timeout_s, _POLL_S)))
+        return self._accept(replies or [])
 
     def _accept(self, replies: list[Reply]) -> list[Reply]:
         """Sort out late answers, and close the books on final ones."""

@@ -60,8 +60,9 @@ def test_hidden_option_covers_what_is_below_hidden_directories() -> None:
     assert filters.covers_directory("")
 
 
-def test_partial_names_are_never_covered() -> None:
-    assert not Filters(kinds=frozenset(Kind), hidden=True).covers_file("a/b.part")
+def test_partial_names_are_covered_only_with_every_kind() -> None:
+    assert not Filters(kinds=frozenset(Kind) - {Kind.IMAGE}, hidden=True).covers_file("a/b.part")
+    assert Filters(kinds=frozenset(Kind)).covers_file("a/b.part")
 
 
 def test_exclude_covers_neither_directory_nor_what_is_below() -> None:

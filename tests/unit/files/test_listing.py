@@ -45,9 +45,12 @@ def test_hidden_names_show_only_when_asked_for(tmp_path: Path) -> None:
     assert everything == {".a.mkv", ".git/x.mkv", "lost+found/y.mkv", "b.mkv", ".mkv"}
 
 
-def test_partial_names_are_never_listed(tmp_path: Path) -> None:
-    make_tree(tmp_path, "a.mkv.part", "b.!qB", "c.crdownload", "d.TMP", ".part", "e.mkv", "tmp")
-    assert Local(tmp_path, EVERYTHING._replace(hidden=True)).names() == ["e.mkv", "tmp"]
+def test_partial_names_are_listed_only_with_every_kind(tmp_path: Path) -> None:
+    names = ["a.mkv.part", "b.!qB", "c.crdownload", "d.TMP", ".part", "e.mkv", "tmp"]
+    make_tree(tmp_path, *names)
+    all_but_one = Filters(kinds=frozenset(Kind) - {Kind.IMAGE}, hidden=True)
+    assert Local(tmp_path, all_but_one).names() == ["e.mkv", "tmp"]
+    assert set(Local(tmp_path, EVERYTHING._replace(hidden=True)).names()) == set(names)
 
 
 def test_globs_narrow_what_is_listed_and_descended_into(tmp_path: Path) -> None:

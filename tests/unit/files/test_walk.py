@@ -107,6 +107,18 @@ def test_a_walker_that_cannot_start_fails_every_request(
     assert [problem.kind for problem in result.problems] == ["io"]
 
 
+def test_a_walker_that_died_idle_is_replaced_when_it_is_needed(tmp_path: Path) -> None:
+    with Walker(str(_tree(tmp_path)), EVERYTHING, SETTLED) as walker:
+        drive(walker)
+        first = walker.pid
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: not _is_running(first))
+        assert walker.receive(0.05) == []
+        assert walker.pid == first
+        assert len(drive(walker).names) == 300
+        assert walker.pid != first
+
+
 def test_a_silent_walker_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scanner.files.walk._LIFE_MARGIN_S", 0.5)
     root = _tree(tmp_path)
