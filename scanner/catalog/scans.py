@@ -239,7 +239,7 @@ def dirty_directories(database: Database, library_id: int) -> dict[str, int]:
     """Return the paths that somebody asked to be looked at, with the sequence number of the asking."""
     query = select(dirty.c.path, dirty.c.seq).where(dirty.c.library_id == library_id)
     with database.read() as connection:
-        return dict(connection.execute(query).tuples().all())
+        return {path: seq for path, seq in connection.execute(query)}
 
 
 def problem_paths(database: Database, scan_id: int, kind: str, limit: int) -> list[str]:
@@ -253,4 +253,4 @@ def problem_counts(database: Database, scan_id: int) -> dict[str, int]:
     """Return how many problems of each kind a scan met."""
     query = select(problems.c.kind, func.count()).where(problems.c.scan_id == scan_id).group_by(problems.c.kind)
     with database.read() as connection:
-        return dict(connection.execute(query).tuples().all())
+        return {kind: count for kind, count in connection.execute(query)}

@@ -1,9 +1,10 @@
 """From changes to messages: tasks collected during a batch, encoded in messages of a set size."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from scanner import message, paths
-from scanner.catalog.checkpoint import Message
+from scanner.catalog.checkpoint import Message, NewFile
 from scanner.catalog.libraries import Library
 from scanner.catalog.scans import Counters
 from scanner.media import Kind
@@ -42,6 +43,18 @@ class TaskWriter:
         task = message.Task(file_id, revision, content, change, shown, size, str(mtime_ns), _LABELS[kind], raw)
         self._tasks.append(task)
         return task
+
+    def add_new(self, directory: str, files: Sequence[NewFile]) -> None:
+        """Collect the `added` tasks of new files in one directory: what a first scan does by the million."""
+        prefix = f"{directory}/" if directory else ""
+        is_plain = prefix.isascii()
+        append, task = self._tasks.append, message.Task
+        for file_id, _, name, size, mtime_ns, _, kind, _, revision, content in files:
+            path = prefix + name
+            if is_plain and name.isascii():
+                append(task(file_id, revision, content, "added", path, size, str(mtime_ns), _LABELS[kind]))
+            else:
+                self.add("added", Subject(file_id, revision, content, path, size, mtime_ns, kind))
 
     def add_move(self, file: Subject, source: str, *, probe: bool) -> None:
         """Collect the task of a move from the path `source`; `probe` while the content has no result yet."""

@@ -5,6 +5,7 @@ more: what becomes of it is decided when the scan concludes.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -199,21 +200,19 @@ class _Build:
             self._close(looked, decided=not cut)
 
     def _add_files(self, directory: PendingDirectory, entries: list[Entry]) -> None:
-        take, append, task = self._context.file_ids.take, self._checkpoint.new_files.append, self._tasks.add
-        prefix, first = f"{directory.path}/" if directory.path else "", len(self._checkpoint.new_files)
-        for name, size, mtime_ns, inode, kind in entries:
-            file_id = take()
-            append(NewFile(file_id, directory.id, name, size, mtime_ns, inode, kind))
-            task("added", Subject(file_id, 1, 1, prefix + name, size, mtime_ns, kind))
-        self._counters.added += len(entries)
-        self._checkpoint.file_count_change += len(entries)
-        self._keep_matched(directory.id, *(row.id for row in self._checkpoint.new_files[first:]))
+        take, directory_id = self._context.file_ids.take, directory.id
+        new = [NewFile(take(), directory_id, *entry) for entry in entries]
+        self._checkpoint.new_files += new
+        self._tasks.add_new(directory.path, new)
+        self._counters.added += len(new)
+        self._checkpoint.file_count_change += len(new)
+        self._keep_matched(directory_id, new)
 
-    def _keep_matched(self, directory_id: int, *ids: int) -> None:
+    def _keep_matched(self, directory_id: int, rows: Sequence[NewFile | Known | Tombstone]) -> None:
         """Count rows that come into a directory while its listing goes on among those that it showed."""
         matched = self._builder.matched.get(directory_id)
         if matched is not None:
-            matched.update(ids)
+            matched.update(row.id for row in rows)
 
     def _take(self, looked: Looked, known: list[Known]) -> None:
         listing = looked.listing
@@ -231,10 +230,7 @@ class _Build:
         present = unsettled | {paths.basename(problem.path) for problem in listing.problems}
         comparison = compare(entries, known, present=present)
         cut = self._accept(looked, comparison)
-        if self._in_parts(looked):
-            absent = self._remember_part(looked, known)
-        else:
-            absent = comparison.absent
+        absent = self._remember_part(looked, known) if self._in_parts(looked) else comparison.absent
         covered = [
             row for row in absent if self._options.filters.covers_file(paths.join(directory.path, row.name))
         ]
@@ -309,7 +305,7 @@ class _Build:
     def _write_move(self, arrival: Arrival, row: Known, source: str) -> None:
         self._absent.pop(row.id, None)
         directory, entry = arrival.directory, arrival.entry
-        self._keep_matched(directory.id, row.id)
+        self._keep_matched(directory.id, [row])
         self._checkpoint.moved_files.append(
             MovedFile(directory.id, entry[0], row.revision + 1, row.id, row.revision)
         )
@@ -323,7 +319,7 @@ class _Build:
             if tombstone is None:
                 self._add_files(arrival.directory, [arrival.entry])
                 continue
-            self._keep_matched(arrival.directory.id, tombstone.id)
+            self._keep_matched(arrival.directory.id, [tombstone])
             self._change("added", tombstone, arrival.entry, arrival.path)
             self._counters.added += 1
             self._checkpoint.file_count_change += 1
