@@ -67,6 +67,11 @@ def is_partial(name: str) -> bool:
     return name.lower().endswith(_PARTIAL_SUFFIXES)
 
 
+def is_wanted(name: str, kinds: frozenset[Kind]) -> bool:
+    """Tell whether a file of that name is looked at; with every kind (`all`) whatever its name."""
+    return len(kinds) == len(Kind) or (kind_of(name) in kinds and not is_partial(name))
+
+
 def parse_kinds(words: str) -> frozenset[Kind]:
     """Return the kinds named by a comma-separated list; `all` means every kind, OTHER included.
 
