@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from io import TextIOBase
-from typing import BinaryIO, TextIO
+from io import FileIO, RawIOBase, TextIOBase
+from typing import TextIO
 
 import structlog
 
@@ -47,8 +47,9 @@ log = structlog.get_logger("scanner.app.broker_side")
 class _Side:
     """The relay, and whom it listens and reports to."""
 
-    def __init__(self, settings: BrokerSideSettings, reports: int) -> None:
+    def __init__(self, settings: BrokerSideSettings, commands: RawIOBase, reports: int) -> None:
         self._settings = settings
+        self._commands = commands
         self._reports = reports
         self._parent = os.getppid()
         self._changed = asyncio.Event()
@@ -96,7 +97,7 @@ class _Side:
         """Take commands until the parent closes the pipe or dies."""
         actions = {WAKE: relay.wake, DRAIN: relay.drain}
         with suppress(RuntimeError):  # the loop is closed: we are leaving already
-            for line in sys.stdin.buffer:
+            for line in self._commands:
                 if line in actions:
                     loop.call_soon_threadsafe(actions[line])
             loop.call_soon_threadsafe(self._leave, relay)
@@ -165,12 +166,14 @@ def _take_stdout() -> int:
     return reports
 
 
-def main(stdin: BinaryIO | None = None) -> int:
+def main() -> int:
     """Run the broker side; return its exit code."""
     # The terminal's Ctrl-C and hang-up go to the whole group; the parent decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    line = (stdin or sys.stdin.buffer).readline()
+    # Unbuffered: the interpreter's end would meet the lock of a buffer that a thread still reads into.
+    commands = FileIO(0, closefd=False)
+    line = commands.readline()
     if not line:
         return 0
     settings = decode_settings(line)
@@ -182,7 +185,7 @@ def main(stdin: BinaryIO | None = None) -> int:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:
-        return asyncio.run(_Side(settings, reports).run())
+        return asyncio.run(_Side(settings, commands, reports).run())
     finally:
         stderr.finish()
 
