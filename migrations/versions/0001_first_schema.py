@@ -96,11 +96,11 @@ def upgrade() -> None:
         sa.Column("scan_id", sa.BigInteger(), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.Column("routing_key", sa.Text(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("task_count", sa.Integer(), nullable=False),
         sa.Column("not_before", sa.Float(), nullable=True),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sqlite_autoincrement=True,
     )

@@ -187,11 +187,11 @@ outbox = Table(
     Column("scan_id", BigInteger, nullable=False),
     Column("message_id", Text, nullable=False),
     Column("routing_key", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
     Column("task_count", Integer, nullable=False),
     Column("not_before", Float),
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("created_at", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # last: SQLite reads a long row up to the column asked for
     sqlite_autoincrement=True,
 )
 

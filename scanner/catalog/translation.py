@@ -9,7 +9,6 @@ import re
 import sqlite3
 from pathlib import Path
 
-import psycopg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from scanner.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
@@ -34,9 +33,9 @@ _POSTGRESQL_TEMPORARY_CLASSES = ("08", "40", "53", "55", "57", "58")
 def translate(error: SQLAlchemyError, shown_url: str, file: Path | None) -> Exception:
     """Return our error for the driver's; programming errors come back as they are."""
     original = error.orig if isinstance(error, DBAPIError) else None
-    if isinstance(original, sqlite3.OperationalError | sqlite3.DatabaseError):
+    if isinstance(original, sqlite3.DatabaseError):
         return _translate_sqlite(original, file) or error
-    if isinstance(original, psycopg.Error):
+    if original is not None and not isinstance(original, sqlite3.Error):
         return _translate_postgresql(original, shown_url) or error
     return error
 
@@ -66,7 +65,11 @@ def _lock_holder(file: Path | None) -> str:
     return f" by process {found[1]}" if found else ""
 
 
-def _translate_postgresql(error: psycopg.Error, shown_url: str) -> DatabaseError | None:
+def _translate_postgresql(error: BaseException, shown_url: str) -> DatabaseError | None:
+    import psycopg  # noqa: PLC0415 - it is loaded by now; with SQLite it never is
+
+    if not isinstance(error, psycopg.Error):
+        return None
     state = error.sqlstate or ""
     reason = str(error).strip().partition("\n")[0]
     if isinstance(error, psycopg.OperationalError) and (

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from scanner.catalog.scans import PendingDirectory
 
-_HELD_AT_MOST = 20_000
+_HELD_AT_MOST = 8_000
 
 
 class Frontier:

@@ -47,12 +47,14 @@ class Lookout:
         self._listing += len(requests)
         self._walker.submit(requests)
 
-    def listings(self, timeout_s: float) -> list[Listing]:
-        """Return the listings that have come, waiting up to `timeout_s` for the first."""
+    def listings(self, timeout_s: float, room: int) -> list[Listing]:
+        """Return listings that have come, up to about `room` files; wait up to `timeout_s` for the first."""
         if not self._kept:
             self._keep(self._walker.receive(timeout_s))
-        found = list(self._kept)
-        self._kept.clear()
+        found: list[Listing] = []
+        while self._kept and room > 0:
+            found.append(self._kept.popleft())
+            room -= len(found[-1].files) + 1
         self._listing -= sum(listing.status != "part" for listing in found)
         return found
 

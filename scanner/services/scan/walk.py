@@ -53,6 +53,7 @@ class Walk:
         """Directories that moved while they were being listed at their old path."""
         self._first_look = True
         self._batch = Batch()
+        self._listed = self._entries = 0
 
     @property
     def descend(self) -> bool:
@@ -83,7 +84,8 @@ class Walk:
             self._give_way()
             self._request()
             if self._lookout.outstanding and not self._batch_is_full():
-                self._take(self._lookout.listings(self._patience_s()))
+                room = self._options.batch_files - self._batch.entries
+                self._take(self._lookout.listings(self._patience_s(), room))
             elif not self._batch.empty:
                 self._commit()
             elif not self._refill():
@@ -113,13 +115,19 @@ class Walk:
         self._context.progress.waiting_for = None
 
     def _request(self) -> None:
-        """Keep the walker supplied."""
-        room = _LISTING_AT_ONCE - self._lookout.outstanding
-        if self._frontier.empty or room < _LISTING_AT_ONCE // 2:
+        """Keep the walker supplied, about one batch ahead: what a kill undoes is listed again."""
+        lead = self._lead()
+        room = lead - self._lookout.outstanding
+        if self._frontier.empty or room < lead // 2:
             return
         believed = [directory for directory in self._frontier.take(room) if self._believe(directory)]
         self._lookout.request([ListRequest(row.id, row.path, row.digest) for row in believed])
         self._context.progress.frontier = len(self._frontier)
+
+    def _lead(self) -> int:
+        """Return how many directories make a batch, by those listed so far; enough for every listing thread."""
+        a_batch = 2 * self._options.batch_files * self._listed // max(1, self._entries)
+        return min(_LISTING_AT_ONCE, max(2 * self._options.walker.threads, a_batch))
 
     def _refill(self) -> bool:
         """Read pending directories from the database; tell whether there were any."""
@@ -210,7 +218,10 @@ class Walk:
     def _add(self, directory: PendingDirectory, listing: Listing) -> None:
         fresh = directory.id in self._discovery.fresh
         mount = self._roots.mount_at(directory.path)
+        before = self._batch.entries
         self._batch.add(Looked(directory, listing, fresh, mount, self._first_look or fresh))
+        self._listed += 1
+        self._entries += self._batch.entries - before
 
     def _commit(self) -> None:
         batch, self._batch = self._batch, Batch()
