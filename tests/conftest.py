@@ -18,6 +18,7 @@ from tests.support.proxy import TcpProxy
 from tests.support.rabbitmq import RabbitNode
 from tests.support.services import ServiceMissing
 from tests.support.shims import Shims
+from tests.support.stage import Stage
 
 
 class _Closable(Protocol):
@@ -119,6 +120,18 @@ def _clean_up(place: Amqp) -> None:
     for name in exchanges:
         if name.startswith(place.prefix):
             amqp_calls.delete_exchange(place.url, name)
+
+
+@pytest.fixture
+def stage(amqp: Amqp, tmp_path: Path) -> Stage:
+    """A stage for whole runs on the session's node, with an SQLite catalog."""
+    return Stage(tmp_path, amqp.node, amqp.prefix, f"sqlite:///{tmp_path / 'catalog.db'}")
+
+
+@pytest.fixture
+def any_stage(amqp: Amqp, tmp_path: Path, database_url: str) -> Stage:
+    """A stage for whole runs on the session's node, once with SQLite and once with PostgreSQL."""
+    return Stage(tmp_path, amqp.node, amqp.prefix, database_url)
 
 
 @pytest.fixture
