@@ -6,7 +6,6 @@ confirms under way). A second signal ends the process at once, which loses nothi
 """
 
 import asyncio
-import gc
 import os
 import signal
 import threading
@@ -23,6 +22,7 @@ from scanner.app.broker_side import BrokerSide, BrokerSideSettings
 from scanner.app.database import open_catalog
 from scanner.app.holding import acquire, kept
 from scanner.app.libraries import Target, resolve
+from scanner.app.memory import prepare_for_scanning
 from scanner.app.outcome import NEEDS_A_LOOK, library_error, notes_of, problem_groups, totals_of
 from scanner.app.progress import (
     LibraryError,
@@ -72,9 +72,7 @@ def run_scans(settings: Settings, request: RunRequest, observe: Observe) -> RunR
     Raises:
         ScannerError: nothing could be begun: the database, or every path refused.
     """
-    # Millions of short-lived values and no cycles among them: the default thresholds cost a tenth of the time.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    prepare_for_scanning()
     with open_catalog(settings) as database:
         if request.dry_run:
             return dry_run.rehearse(database, lambda copy: _Run(settings, request, observe, copy))
