@@ -36,8 +36,8 @@ def update_rows(
 ) -> int:
     """Set `columns` where `keys` are equal, each row holding the columns' values and then the keys'.
 
-    A key `revision_was` is the column `revision` as it must be before, when the row sets it too. Returns the
-    number of rows that matched: fewer than given means that somebody changed one meanwhile.
+    A key `revision_was` is the column `revision` as it must be before, when the row sets it too; so for any
+    column. Returns the number of rows that matched: fewer than given means that somebody changed one meanwhile.
     """
     if not rows:
         return 0

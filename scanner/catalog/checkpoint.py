@@ -120,6 +120,8 @@ class Checkpoint:
     problems: list[ProblemRow] = field(default_factory=list)
     dirty: dict[str, str] = field(default_factory=dict)
     """Path of a directory to be looked at again: why."""
+    dirty_seq: int = field(default_factory=time.time_ns)
+    """The sequence number that those marks get."""
     clean: dict[str, int] = field(default_factory=dict)
     """Path of a directory that has been looked at: the mark's sequence number before the listing."""
     file_count_change: int = 0
@@ -302,12 +304,12 @@ def _write_dirty(connection: Connection, library_id: int, checkpoint: Checkpoint
     for start in range(0, len(marks), 500):
         chunk = tuple_(dirty.c.path_key, dirty.c.seq).in_(marks[start : start + 500])
         connection.execute(delete(dirty).where(dirty.c.library_id == library_id, chunk))
-    mark_dirty(connection, library_id, checkpoint.dirty)
+    mark_dirty(connection, library_id, checkpoint.dirty, checkpoint.dirty_seq)
 
 
-def mark_dirty(connection: Connection, library_id: int, reasons: dict[str, str]) -> None:
-    """Ask for directories to be looked at again; a mark that is there gets a new sequence number."""
-    seq, now = time.time_ns(), time.time()
+def mark_dirty(connection: Connection, library_id: int, reasons: dict[str, str], seq: int) -> None:
+    """Ask for directories to be looked at again; a mark that is there gets the new sequence number."""
+    now = time.time()
     keys = [path_key(path) for path in reasons]
     for start in range(0, len(keys), 500):
         chunk = dirty.c.path_key.in_(keys[start : start + 500])

@@ -4,7 +4,7 @@ Rows come back as plain tuples in the order that the callers' values have: there
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
@@ -138,6 +138,16 @@ def known_files(connection: Connection, directory_ids: Iterable[int]) -> dict[in
     return found
 
 
+def all_known(database: Database, directory_id: int) -> Iterator[Sequence[Any]]:
+    """Yield the living rows of one directory, as `known_files` has them, without holding all of them."""
+    columns = (files.c.id, files.c.name, files.c.size, files.c.mtime_ns, func.coalesce(files.c.inode, 0))
+    marks = (files.c.state, files.c.revision, files.c.content, files.c.vanished_scan.is_not(None))
+    with database.unbuffered() as connection:
+        yield from connection.execute(
+            select(*columns, *marks).where(files.c.directory_id == directory_id, LIVING)
+        )
+
+
 def known_named(connection: Connection, directory_id: int, names: Iterable[str]) -> Sequence[Any]:
     """Return the living rows of some names in one directory, as `known_files` does."""
     return select_in(connection, _KNOWN_NAMED, names, directory_id)
@@ -149,11 +159,19 @@ def tombstones(connection: Connection, directory_ids: Iterable[int]) -> dict[tup
     return {(row[0], row[1]): Tombstone._make(row[2:]) for row in rows}
 
 
-def children(connection: Connection, parent_ids: Iterable[int]) -> dict[int, dict[str, Child]]:
+def mounted_directories(connection: Connection, library_id: int) -> list[tuple[str, str]]:
+    """Return the directories that were mount points when last listed: path, what was mounted."""
+    mounted = (directories.c.library_id == library_id, directories.c.mount.is_not(None), ~directories.c.missing)
+    query = select(directories.c.path, directories.c.mount).where(*mounted).order_by(directories.c.id)
+    return [tuple(row) for row in connection.execute(query)]
+
+
+def children(database: Database, parent_ids: Iterable[int]) -> dict[int, dict[str, Child]]:
     """Return the directories under each parent, by their path; missing ones too."""
     found: dict[int, dict[str, Child]] = defaultdict(dict)
-    for row in select_in(connection, _CHILDREN, parent_ids):
-        found[row[0]][row[2]] = Child._make(row[1:])
+    with database.read() as connection:
+        for row in select_in(connection, _CHILDREN, parent_ids):
+            found[row[0]][row[2]] = Child._make(row[1:])
     return found
 
 

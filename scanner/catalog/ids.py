@@ -7,6 +7,7 @@ Source for SQLite: "the application can modify the sqlite_sequence table" (sqlit
 """
 
 from collections import deque
+from collections.abc import Callable
 
 from sqlalchemy import Connection, Table
 
@@ -19,16 +20,20 @@ _LARGEST_BLOCK = 20_000
 class IdSource:
     """Ids of one table; blocks double while they are used up, so that a small scan wastes few."""
 
-    def __init__(self, database: Database, table: Table) -> None:
+    def __init__(
+        self, database: Database, table: Table, retry: Callable[[Callable[[], None]], None] | None = None
+    ) -> None:
+        """Give out ids of `table`; `retry`, if given, goes around the reserving of each block."""
         self._database = database
         self._table = table
+        self._retry = retry or _once
         self._free: deque[int] = deque()
         self._block = _SMALLEST_BLOCK
 
     def take(self) -> int:
         """Return an id that nobody has or will have."""
         if not self._free:
-            self._reserve()
+            self._retry(self._reserve)
         return self._free.popleft()
 
     def _reserve(self) -> None:
@@ -36,6 +41,10 @@ class IdSource:
             reserve = _reserve_sqlite if self._database.dialect == "sqlite" else _reserve_postgresql
             self._free.extend(reserve(connection, self._table.name, self._block))
         self._block = min(self._block * 2, _LARGEST_BLOCK)
+
+
+def _once(work: Callable[[], None]) -> None:
+    work()
 
 
 def _reserve_sqlite(connection: Connection, table: str, count: int) -> list[int]:

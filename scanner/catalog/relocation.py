@@ -1,7 +1,8 @@
 """A moved directory: one transaction rewrites the paths below it and writes the files' `moved` tasks.
 
-Ids stay: rows of files do not even change, but for their revision. Tombstones that lie at the new paths (a
-directory that was there once) are taken over by the rows that move in.
+Ids stay: rows of files do not even change, but for their revision. What the catalog remembers of the new paths
+(a directory that was there once: its tombstones, its subdirectories) is taken over by the rows that move in.
+All that moved is pending afterwards: what was in the middle of being listed at its old path is listed again.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,8 +40,10 @@ def move_directory(
     with database.write() as connection:
         renew(connection, grant)
         rows = _subtree(connection, directory_id)
-        _make_room(connection, scan.library_id, [target + path[len(source) :] for _, path in rows])
-        _rewrite_paths(connection, rows, source, target)
+        if rows[0][1] != source:
+            return  # it is done: the answer to an earlier attempt's commit was lost
+        _make_room(connection, scan.library_id, {target + path[len(source) :]: row_id for row_id, path in rows})
+        _rewrite_paths(connection, scan.id, rows, source, target)
         parent = update(directories).where(directories.c.id == directory_id)
         connection.execute(parent.values(parent_id=parent_id, trusted=None, digest=None))
         for along, new_path in _moved_files(connection, rows, source, target):
@@ -56,20 +59,29 @@ def _subtree(connection: Connection, directory_id: int) -> list[tuple[int, str]]
     return [(row[0], row[1]) for row in connection.execute(select(tree.c.id, tree.c.path))]
 
 
-def _make_room(connection: Connection, library_id: int, paths: list[str]) -> None:
-    """Remove rows of missing directories at the new paths; their tombstones stay findable by id alone."""
-    keys = [path_key(path) for path in paths]
+def _make_room(connection: Connection, library_id: int, moving_in: dict[str, int]) -> None:
+    """Give what missing directories at the new paths held to the rows that move in, and remove the former."""
+    keys = {path_key(path): row_id for path, row_id in moving_in.items()}
+    there = (directories.c.library_id == library_id, directories.c.missing)
+    replaced: list[tuple[int, int]] = []
     for start in range(0, len(keys), _CHUNK):
-        at_target = directories.c.path_key.in_(keys[start : start + _CHUNK])
-        connection.execute(
-            delete(directories).where(directories.c.library_id == library_id, at_target, directories.c.missing)
-        )
+        at_target = directories.c.path_key.in_(list(keys)[start : start + _CHUNK])
+        found = connection.execute(select(directories.c.path_key, directories.c.id).where(*there, at_target))
+        replaced += [(keys[bytes(key)], old_id) for key, old_id in found if keys[bytes(key)] != old_id]
+    update_rows(connection, files, ("directory_id",), ("directory_id_was",), replaced)
+    update_rows(connection, directories, ("parent_id",), ("parent_id_was",), replaced)
+    for _, old_id in replaced:
+        connection.execute(delete(directories).where(directories.c.id == old_id))
 
 
-def _rewrite_paths(connection: Connection, rows: list[tuple[int, str]], source: str, target: str) -> None:
+def _rewrite_paths(
+    connection: Connection, scan_id: int, rows: list[tuple[int, str]], source: str, target: str
+) -> None:
     moved = [(target + path[len(source) :], row_id) for row_id, path in rows]
-    values = [(path, path_key(path), None, False, row_id) for path, row_id in moved]
-    update_rows(connection, directories, ("path", "path_key", "vanished_scan", "missing"), ("id",), values)
+    placed = [(path, path_key(path), row_id) for path, row_id in moved]
+    update_rows(connection, directories, ("path", "path_key"), ("id",), placed)
+    living = [(None, scan_id, row_id, False) for _, row_id in moved]
+    update_rows(connection, directories, ("vanished_scan", "pending_scan"), ("id", "missing"), living)
 
 
 def _moved_files(

@@ -7,7 +7,7 @@ are the same, and replaces it otherwise.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -19,7 +19,8 @@ from scanner.catalog.tables import directories, dirty, problems, scans
 
 Kind = Literal["full", "quick", "partial"]
 State = Literal["running", "interrupted", "completed", "failed"]
-Phase = Literal["walk", "settle", "conclude"]
+Phase = Literal["fill", "walk", "settle", "conclude"]
+"""`fill`: what is to be looked at is being marked pending; a scan that ended there begins anew."""
 
 
 class Counters(msgspec.Struct):
@@ -78,7 +79,8 @@ def begin_scan(database: Database, grant: Grant, kind: Kind, options: str, *, re
 
 
 def _last_scan(connection: Connection, library_id: int) -> Row[tuple[object, ...]] | None:
-    query = select(scans).where(scans.c.library_id == library_id).order_by(scans.c.id.desc()).limit(1)
+    scanned = (scans.c.library_id == library_id, scans.c.kind.in_(get_args(Kind)))  # not `resend`
+    query = select(scans).where(*scanned).order_by(scans.c.id.desc()).limit(1)
     return connection.execute(query).one_or_none()
 
 
@@ -111,10 +113,11 @@ def _insert_scan(connection: Connection, library_id: int, kind: Kind, options: s
         "kind": kind,
         "options": options,
         "state": "running",
+        "phase": "fill",
         "started_at": database_now(),
     }
     scan_id = connection.execute(insert(scans).values(values).returning(scans.c.id)).scalar_one()
-    return ScanRecord(scan_id, library_id, kind, "walk", False, False, Counters())
+    return ScanRecord(scan_id, library_id, kind, "fill", False, False, Counters())
 
 
 def end_scan(database: Database, grant: Grant, scan: ScanRecord, state: State) -> None:
@@ -239,7 +242,7 @@ def dirty_directories(database: Database, library_id: int) -> dict[str, int]:
     """Return the paths that somebody asked to be looked at, with the sequence number of the asking."""
     query = select(dirty.c.path, dirty.c.seq).where(dirty.c.library_id == library_id)
     with database.read() as connection:
-        return {path: seq for path, seq in connection.execute(query)}
+        return dict(connection.execute(query).all())
 
 
 def problem_paths(database: Database, scan_id: int, kind: str, limit: int) -> list[str]:
@@ -253,4 +256,4 @@ def problem_counts(database: Database, scan_id: int) -> dict[str, int]:
     """Return how many problems of each kind a scan met."""
     query = select(problems.c.kind, func.count()).where(problems.c.scan_id == scan_id).group_by(problems.c.kind)
     with database.read() as connection:
-        return {kind: count for kind, count in connection.execute(query)}
+        return dict(connection.execute(query).all())

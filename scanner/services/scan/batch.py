@@ -52,6 +52,8 @@ class Batch:
     pending: set[int] = field(default_factory=set)
     vanished_directories: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
+    undecided: set[int] = field(default_factory=set)
+    """Directories that no longer show a known subdirectory: what became of it is decided later."""
     problems: list[Problem] = field(default_factory=list)
     entries: int = 0
     since: float | None = None
@@ -101,7 +103,8 @@ class BatchBuilder:
     def commit(self, batch: Batch) -> None:
         """Commit the batch; its counters are in the scan's record afterwards."""
         added_before = self.context.record.counters.added
-        self.context.commit(lambda: _Build(self, batch).checkpoint())
+        checkpoint = self.context.commit(lambda: _Build(self, batch).checkpoint())
+        self.dirty.update(dict.fromkeys(checkpoint.dirty, checkpoint.dirty_seq))
         self.added_in_run += self.context.record.counters.added - added_before
         self.context.progress.listed += sum(looked.listing.status != "part" for looked in batch.looked)
         for looked in batch.looked:
@@ -138,7 +141,7 @@ class _Build:
         for looked in self._batch.looked:
             if self._over_limit():
                 self._checkpoint.pending_directories.add(looked.directory.id)
-            elif looked.fresh and looked.listing.status in {"ok", "part"} and not looked.listing.unsettled:
+            elif self._is_all_new(looked):
                 self._take_fresh(looked)
             else:
                 self._take(looked, known.get(looked.directory.id, []))
@@ -184,6 +187,11 @@ class _Build:
     def _rows_of_part(self, connection: Any, looked: Looked) -> list[Known]:
         rows = catalog_files.known_named(connection, looked.directory.id, looked.listing.names())
         return [Known._make(row) for row in rows]
+
+    def _is_all_new(self, looked: Looked) -> bool:
+        """Tell whether nothing in a listing can be known, at its place or from another one."""
+        is_new = looked.fresh and not self._context.had_files
+        return is_new and looked.listing.status in {"ok", "part"} and not looked.listing.unsettled
 
     def _take_fresh(self, looked: Looked) -> None:
         """Take a directory of which nothing is known: every file is new. The hot path of a first scan."""
@@ -262,10 +270,9 @@ class _Build:
         matched.update(row.id for row in known if row.name in names)
         if looked.listing.status != "ok" or looked.fresh:
             return []
-        with self._context.database.read() as connection:
-            rows = catalog_files.known_files(connection, [directory_id]).get(directory_id, [])
         problems = {paths.basename(problem.path) for problem in looked.listing.problems}
-        return [Known._make(row) for row in rows if row[0] not in matched and row[1] not in problems]
+        rows = map(Known._make, catalog_files.all_known(self._context.database, directory_id))
+        return [row for row in rows if row.id not in matched and row.name not in problems]
 
     def _count(self, looked: Looked, seen: int, added: int) -> None:
         """Count what a listing showed; a second look adds only what the first did not see."""
@@ -276,6 +283,7 @@ class _Build:
     def _close(self, looked: Looked, *, decided: bool) -> None:
         """Mark a directory done. Undecided ones are not trusted: the next look compares them again."""
         listing, directory = looked.listing, looked.directory
+        decided = decided and directory.id not in self._batch.undecided
         if self._over_limit() and not decided:
             self._checkpoint.pending_directories.add(directory.id)
             return
@@ -314,15 +322,18 @@ class _Build:
         self._counters.moved += 1
 
     def _write_arrivals(self, tombstones: dict[tuple[int, str], Tombstone]) -> None:
+        new: dict[int, tuple[PendingDirectory, list[Entry]]] = {}
         for arrival in self._arrivals:
             tombstone = tombstones.get((arrival.directory.id, arrival.entry[0]))
             if tombstone is None:
-                self._add_files(arrival.directory, [arrival.entry])
+                new.setdefault(arrival.directory.id, (arrival.directory, []))[1].append(arrival.entry)
                 continue
             self._keep_matched(arrival.directory.id, [tombstone])
             self._change("added", tombstone, arrival.entry, arrival.path)
             self._counters.added += 1
             self._checkpoint.file_count_change += 1
+        for directory, entries in new.values():
+            self._add_files(directory, entries)
 
     def _write_modified(self) -> None:
         paths_by_id = {looked.directory.id: looked.directory.path for looked in self._batch.looked}

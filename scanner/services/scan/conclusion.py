@@ -6,7 +6,7 @@ more), in a library whose root and mounts are what they were, within what the de
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, exists, update
+from sqlalchemy import CTE, ColumnElement, Connection, exists, select, update
 
 from scanner.catalog import files as catalog_files
 from scanner.catalog.checkpoint import Checkpoint, ProblemRow
@@ -18,6 +18,7 @@ from scanner.catalog.tasks import Subject
 from scanner.files.wire import Verified
 from scanner.services.scan.context import ScanContext
 from scanner.services.scan.lookout import Lookout
+from scanner.services.scan.roots import Roots
 
 _CHUNK = 2000
 _GUARD_WINDOW_S = 24 * 3600.0
@@ -26,8 +27,9 @@ _GUARD_WINDOW_S = 24 * 3600.0
 class Conclusion:
     """Decides what became of the files that a scan marked vanished."""
 
-    def __init__(self, context: ScanContext, lookout: Lookout) -> None:
+    def __init__(self, context: ScanContext, roots: Roots, lookout: Lookout) -> None:
         self._context = context
+        self._roots = roots
         self._lookout = lookout
 
     def decide(self) -> None:
@@ -40,8 +42,8 @@ class Conclusion:
             record.counters.held_back = gone
         else:
             record.counters.held_back = 0
-            for chunk in self._vanished():
-                self._context.commit(lambda chunk=chunk: self._deletions(chunk))  # type: ignore[misc]
+            while self._context.commit(self._deletions).deleted_files:
+                self._context.raise_if_stopped()
         self._context.retry(self._settle_directories)
 
     def _vanished(self) -> Iterator[list[Vanished]]:
@@ -59,9 +61,10 @@ class Conclusion:
 
     def _verify(self, chunk: list[Vanished]) -> int:
         """Take the mark from those that are there after all; return how many are gone."""
-        covered = [row for row in chunk if self._context.options.filters.covers_file(row.path)]
+        filters = self._context.options.filters
+        covered = [row for row in chunk if filters.covers_file(row.path) and not self._roots.refusal(row.path)]
         looks = self._lookout.verify([row.path for row in covered])
-        gone = {row.id for row in covered if looks[row.path].status in {"gone", "excluded"}}
+        gone = {row.id for row in covered if _is_gone(looks[row.path])}
         spared = [row for row in chunk if row.id not in gone]
         if spared:
             failed = {path: look for path, look in looks.items() if look.status == "failed"}
@@ -92,9 +95,11 @@ class Conclusion:
         deleted = gone + recent
         return deleted <= options.guard_files or deleted * 100 <= total * options.guard_percent
 
-    def _deletions(self, chunk: list[Vanished]) -> Checkpoint:
+    def _deletions(self) -> Checkpoint:
+        """Delete the next files that still carry the mark, by the revisions that they have now."""
         context, counters = self._context, self._context.record.counters
         tasks = context.task_writer()
+        chunk = catalog_files.vanished_files(context.database, context.record.id, 0, _CHUNK)
         for row in chunk:
             place = (row.path, row.size, row.mtime_ns, row.kind)
             tasks.add("deleted", Subject(row.id, row.revision + 1, row.content, *place))
@@ -112,8 +117,22 @@ class Conclusion:
             _settle(connection, self._context.record.id)
 
 
+def _is_gone(look: Verified) -> bool:
+    return look.status in {"gone", "excluded"} or look.is_directory
+
+
 def _settle(connection: Connection, scan_id: int) -> None:
     vanished = directories.c.vanished_scan == scan_id
-    living = exists().where(files.c.directory_id == directories.c.id, LIVING)
-    connection.execute(update(directories).where(vanished, ~living).values(missing=True, vanished_scan=None))
+    kept = _with_living_files(vanished)
+    gone = vanished & directories.c.id.not_in(select(kept.c.id))
+    connection.execute(update(directories).where(gone).values(missing=True, vanished_scan=None))
     connection.execute(update(directories).where(vanished).values(trusted=None, digest=None))
+
+
+def _with_living_files(vanished: ColumnElement[bool]) -> CTE:
+    """Return those vanished directories that have a living file in them, however deep."""
+    living = exists().where(files.c.directory_id == directories.c.id, LIVING)
+    holding = select(directories.c.id, directories.c.parent_id).where(vanished, living)
+    kept = holding.cte("kept", recursive=True)
+    parents = select(directories.c.id, directories.c.parent_id).join(kept, kept.c.parent_id == directories.c.id)
+    return kept.union(parents.where(vanished))

@@ -4,10 +4,9 @@ import threading
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from scanner.catalog.checkpoint import Checkpoint, StaleReadError, commit
 from scanner.catalog.engine import Database
@@ -110,7 +109,7 @@ class ScanContext:
         self.had_files = library.file_count > 0
         """Whether anything was known before this run: if not, nothing can have moved or vanished."""
         self.file_ids = IdSource(database, files)
-        self.directory_ids = IdSource(database, directories)
+        self.directory_ids = IdSource(database, directories, self.retry)
 
     @property
     def record(self) -> ScanRecord:
@@ -134,29 +133,33 @@ class ScanContext:
         if self.stop.wait(seconds):
             raise ScanInterrupted
 
-    def commit(self, build: Callable[[], Checkpoint]) -> None:
+    def commit(self, build: Callable[[], Checkpoint]) -> Checkpoint:
         """Build a checkpoint and commit it; build it anew if what it was built from changed meanwhile.
 
         The counters that building raised are put back when nothing of it was written.
         """
+        before = self.record.counters
+
+        def attempt() -> Checkpoint:
+            self.record.counters = copy(before)
+            checkpoint = build()
+            commit(self.database, self.grant, self.record, checkpoint)
+            return checkpoint
+
         while True:
-            before = copy(self.record.counters)
             try:
-                checkpoint = build()
-                self.retry(partial(commit, self.database, self.grant, self.record, checkpoint))
+                return self.retry(attempt)
             except StaleReadError:
-                self.record.counters = before
+                continue
             except BaseException:
                 self.record.counters = before
                 raise
-            else:
-                return
 
     def retry(self, work: Callable[[], Result]) -> Result:
         """Run database work, again with backoff while the database cannot be reached."""
         retrying = Retrying(
             retry=retry_if_exception(is_retryable),
-            wait=wait_exponential_jitter(initial=0.2, max=10),
+            wait=wait_random_exponential(multiplier=0.4, max=10),
             stop=stop_after_delay(_DATABASE_PATIENCE_S),
             before_sleep=self._name_database_error,
             sleep=self.pause,

@@ -45,7 +45,7 @@ class Discovery:
             for name, inode in listing.subdirectories
             if _is_new(known.get(directory.id, {}).get(paths.join(directory.path, name)))
         ]
-        return self._moves.resolve(arrivals) if arrivals else []
+        return self._context.retry(lambda: self._moves.resolve(arrivals)) if arrivals else []
 
     def extend(self, seen: Sequence[Seen], batch: Batch) -> None:
         """Put the subdirectories into the batch and on the frontier."""
@@ -55,15 +55,14 @@ class Discovery:
             for name, inode in listing.subdirectories:
                 path = paths.join(directory.path, name)
                 self._extend_by(directory, path, inode, children.pop(path, None), batch)
-            if listing.status == "ok":
-                self._absent(listing, children, batch)
+            if listing.status == "ok" and self._absent(listing, children, batch):
+                batch.undecided.add(directory.id)
 
     def _children(self, seen: Sequence[Seen]) -> dict[int, dict[str, Child]]:
         ids = [directory.id for directory, _ in seen if directory.id not in self.fresh]
         if not ids:
             return {}
-        with self._context.database.read() as connection:
-            return catalog_files.children(connection, ids)
+        return self._context.retry(lambda: catalog_files.children(self._context.database, ids))
 
     def _extend_by(
         self, directory: PendingDirectory, path: str, inode: int, child: Child | None, batch: Batch
@@ -73,19 +72,27 @@ class Discovery:
             batch.new_directories[new.id] = new
             self.fresh.add(new.id)
             self._frontier.push(PendingDirectory(new.id, path, inode, None, None))
-        elif self.descend or child.missing or child.vanished:
+        elif self.descend or child.missing or child.vanished or _is_another(child, inode):
             batch.pending.add(child.id)
             self._frontier.push(PendingDirectory(child.id, path, inode, child.digest, child.mount))
 
-    def _absent(self, listing: Listing, children: dict[str, Child], batch: Batch) -> None:
+    def _absent(self, listing: Listing, children: dict[str, Child], batch: Batch) -> bool:
+        """Note which known subdirectories a listing does not show; tell whether there are any."""
+        found = False
         troubled = {problem.path for problem in listing.problems}
         for path, child in children.items():
             if child.missing or path in troubled or not self._context.options.filters.covers_directory(path):
                 continue
+            found = True
             if child.mount is not None:
                 batch.problems.append(Problem(path, "offline", None, "what was mounted there is not"))
             else:
                 batch.vanished_directories.add(child.id)
+        return found
+
+
+def _is_another(child: Child, inode: int) -> bool:
+    return bool(inode and child.inode and inode != child.inode)
 
 
 def _is_new(child: Child | None) -> bool:

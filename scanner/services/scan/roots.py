@@ -10,6 +10,7 @@ import os
 import msgspec
 
 from scanner import paths
+from scanner.catalog import files as catalog_files
 from scanner.catalog.files import sample_of_library
 from scanner.files.mounts import Mount, MountTable
 from scanner.files.wire import Problem
@@ -47,6 +48,7 @@ class Roots:
         self._context = context
         self._lookout = lookout
         self._mounts: dict[str, str] = {}
+        self._away: set[str] = set()
         self._identity = RootIdentity("", "", "")
 
     def _reload(self) -> None:
@@ -76,13 +78,24 @@ class Roots:
         known = RootIdentity.parse(self._context.library.identity)
         if self._context.had_files and known != self._identity and not self._sample_agrees(""):
             raise _offline(f"another file system is mounted there: {self._identity}, not {known}")
+        self._away = self._mounts_away()
         return self._identity
 
-    def is_away(self, path: str, mount: str | None) -> Problem | None:
-        """Tell why a directory that was a mount point cannot be believed; None if it can."""
-        if mount is None or self._mounts.get(path) == mount or self._sample_agrees(path):
-            return None
-        return Problem(path, "offline", None, "what was mounted there is not")
+    def _mounts_away(self) -> set[str]:
+        """Return the directories that were mount points and are not what they were."""
+        with self._context.database.read() as connection:
+            known = catalog_files.mounted_directories(connection, self._context.library.id)
+        changed = [path for path, mount in known if self._mounts.get(path) != mount]
+        return {path for path in changed if not self._sample_agrees(path)}
+
+    def refusal(self, path: str) -> Problem | None:
+        """Tell why nothing at a path can be believed: it is, or lies below, a mount that is away."""
+        away = next((mount for mount in self._away if paths.contains(mount, path)), None)
+        return None if away is None else Problem(away, "offline", None, "what was mounted there is not")
+
+    def holds_known_files(self) -> bool:
+        """Tell whether known files are where they were, or none is known."""
+        return self._sample_agrees("")
 
     def _sample_agrees(self, below: str) -> bool:
         """Tell whether at least half of a sample of known files is where it was; with no file known, yes."""

@@ -127,7 +127,7 @@ class LibraryScan:
         roots.judge_root()
         dirty = scans.dirty_directories(self._database, self._library.id)
         walk = Walk(self._context, lookout, roots, self._settling, dirty)
-        self._fill_frontier(walk, lookout, dirty)
+        self._fill_frontier(walk, roots, lookout, dirty)
         walk.run("walking" if self._context.record.phase == "walk" else "concluding")
         if not walk.limit_reached:
             self._look_again_at_unsettled(walk, dirty)
@@ -149,19 +149,22 @@ class LibraryScan:
             renew(connection, self._grant)
             libraries.save_identity(connection, self._library.id, identity, state)
 
-    def _fill_frontier(self, walk: Walk, lookout: Lookout, dirty: dict[str, int]) -> None:
+    def _fill_frontier(self, walk: Walk, roots: Roots, lookout: Lookout, dirty: dict[str, int]) -> None:
         if self._options.kind == "quick":
             walk.descend = False
-        if self._context.record.resumed:
+        if self._context.record.phase != "fill":
             return
         start = scans.ensure_directory(self._database, self._grant, self._options.start)
-        if self._options.kind != "quick":
-            self._mark_pending([start])
-            return
+        if self._options.kind == "quick":
+            self._mark_changed(roots, lookout, dirty)
+        self._context.record.phase = "walk"
+        self._mark_pending([] if self._options.kind == "quick" else [start])
+
+    def _mark_changed(self, roots: Roots, lookout: Lookout, dirty: dict[str, int]) -> None:
         last = 0
         while rows := catalog_files.known_directories(self._database, self._library.id, last, _CHECKED_AT_ONCE):
             last = rows[-1].id
-            self._mark_pending(self._worth_listing(rows, lookout, dirty))
+            self._mark_pending(self._worth_listing(rows, lookout, dirty) | _away(rows, roots))
 
     def _worth_listing(
         self, rows: list[catalog_files.CheckedDirectory], lookout: Lookout, dirty: dict[str, int]
@@ -174,10 +177,7 @@ class LibraryScan:
         return changed | {row.id for row in covered} - {row.id for row in trusted}
 
     def _mark_pending(self, ids: set[int] | list[int]) -> None:
-        if ids:
-            self._context.retry(
-                lambda: scans.mark_pending(self._database, self._grant, self._context.record, ids)
-            )
+        self._context.retry(lambda: scans.mark_pending(self._database, self._grant, self._context.record, ids))
 
     def _look_again_at_unsettled(self, walk: Walk, dirty: dict[str, int]) -> None:
         """List once more, `settle_s` after they were met, the directories that hold unsettled files."""
@@ -220,7 +220,7 @@ class LibraryScan:
 
     def _conclude(self, roots: Roots, lookout: Lookout) -> ScanOutcome:
         identity = roots.judge_root()
-        Conclusion(self._context, lookout).decide()
+        Conclusion(self._context, roots, lookout).decide()
         self._save_root("online", str(identity))
         self._count_unlisted()
         return ScanOutcome("completed")
@@ -231,3 +231,8 @@ class LibraryScan:
             counters = self._context.record.counters
             counters.files = libraries.file_count(self._database, self._library.id)
             counters.unchanged = counters.files - counters.added - counters.modified - counters.moved
+
+
+def _away(rows: list[catalog_files.CheckedDirectory], roots: Roots) -> set[int]:
+    """Return which directories lie on a mount that is away: each scan says so, whatever mtime is there now."""
+    return {row.id for row in rows if roots.refusal(row.path) is not None}

@@ -54,6 +54,8 @@ class Walk:
         self._discovery = Discovery(context, lookout, self._frontier)
         self._stale: set[int] = set()
         """Directories that moved while they were being listed at their old path."""
+        self._refused: set[str] = set()
+        """Mount points that hold something else now, each reported once."""
         self._first_look = True
         self._batch = Batch()
         self._listed = self._entries = 0
@@ -110,12 +112,15 @@ class Walk:
     def _give_way(self) -> None:
         """Wait while the outbox is above its high-water mark."""
         limit = self._options.outbox_high_water
-        if limit is None or not self._batch.empty or outbox.depth(self._context.database) < limit:
+        if limit is None or not self._batch.empty or self._outbox_depth() < limit:
             return
         self._context.progress.waiting_for = "outbox full"
-        while outbox.depth(self._context.database) >= limit * _LOW_WATER:
+        while self._outbox_depth() >= limit * _LOW_WATER:
             self._context.pause(_POLL_S)
         self._context.progress.waiting_for = None
+
+    def _outbox_depth(self) -> int:
+        return self._context.retry(lambda: outbox.depth(self._context.database))
 
     def _request(self) -> None:
         """Keep the walker supplied, but not far ahead of what is committed: a kill undoes that."""
@@ -148,9 +153,10 @@ class Walk:
 
     def _believe(self, directory: PendingDirectory) -> bool:
         """Tell whether a directory may be listed: a mount point must hold what it held."""
-        problem = self._roots.is_away(directory.path, directory.mount)
+        problem = self._roots.refusal(directory.path)
         if problem is not None:
-            self._fail(directory, [problem])
+            self._fail(directory, [] if problem.path in self._refused else [problem])
+            self._refused.add(problem.path)
         return problem is None
 
     def _fail(self, directory: PendingDirectory, problems: Sequence[Problem]) -> None:
@@ -181,6 +187,13 @@ class Walk:
         if complete:
             self._take_complete(complete)
 
+    def _is_outdated(self, directory: PendingDirectory, listing: Listing) -> bool:
+        """Tell whether a directory moved while its listing was on its way; it is listed again then."""
+        if directory.id in self._stale:
+            self._list_again(self._frontier.listing[directory.id], listing)
+            return True
+        return False
+
     def _list_again(self, directory: PendingDirectory, listing: Listing) -> None:
         if listing.status != "part":
             self._stale.discard(directory.id)
@@ -192,16 +205,17 @@ class Walk:
         if directory.mount is not None:
             self._fail(directory, [Problem(directory.path, "offline", None, "what was mounted there is not")])
             return
-        self._fail(
-            directory, [Problem(directory.path, "vanished", errno.ENOENT, "it vanished during the scan")]
-        )
+        # A quick scan asks for directories that nobody has shown it: what is deleted is no problem then.
+        is_expected = self._options.kind == "quick" and directory.id not in self._discovery.fresh
+        problem = Problem(directory.path, "vanished", errno.ENOENT, "it vanished during the scan")
+        self._fail(directory, [] if is_expected else [problem])
         self._batch.failed.discard(directory.id)
         self._batch.vanished_directories.add(directory.id)
 
     def _refuse_empty_root(self, directory: PendingDirectory, listing: Listing) -> None:
         found = listing.files or listing.unsettled or listing.subdirectories or listing.problems
         whole = listing.status == "ok" and directory.id not in self._builder.matched
-        if whole and not directory.path and not found and self._context.had_files:
+        if whole and not directory.path and not found and not self._roots.holds_known_files():
             text = "the root is empty, and it was not: is it mounted?"
             raise RootOfflineError(Problem("", "offline", None, text))
 
@@ -212,6 +226,7 @@ class Walk:
             self._commit()
             for move in moves:
                 self._move(move)
+            complete = [seen for seen in complete if not self._is_outdated(*seen)]
         self._discovery.extend(complete, self._batch)
         for directory, listing in complete:
             self._add(directory, listing)
@@ -225,6 +240,10 @@ class Walk:
         self._batch.add(Looked(directory, listing, fresh, mount, self._first_look or fresh))
         self._listed += 1
         self._entries += self._batch.entries - before
+        if listing.status == "part":
+            # On its own: should the walker die, the listing starts over, and must meet these rows.
+            self._commit()
+            self._discovery.fresh.discard(directory.id)
 
     def _commit(self) -> None:
         batch, self._batch = self._batch, Batch()
@@ -245,6 +264,8 @@ class Walk:
 
         context.retry(attempt)
         self._stale |= self._frontier.move(move.source, move.target)
+        self._frontier.more_in_database = True  # all that moved is pending
+        self._discovery.fresh.discard(move.parent_id)
 
     def _moved_along(self, rows: list[MovedAlong], target: str) -> list[Message]:
         counters = self._context.record.counters
