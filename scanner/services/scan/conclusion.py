@@ -6,15 +6,12 @@ more), in a library whose root and mounts are what they were, within what the de
 
 from collections.abc import Iterator
 
-from sqlalchemy import CTE, ColumnElement, Connection, exists, select, update
-
 from scanner.catalog import files as catalog_files
 from scanner.catalog.checkpoint import Checkpoint, ProblemRow
 from scanner.catalog.files import Vanished
-from scanner.catalog.leases import renew
 from scanner.catalog.scans import deleted_within
-from scanner.catalog.tables import LIVING, directories, files
 from scanner.catalog.tasks import Subject
+from scanner.catalog.vanished import settle_vanished_directories
 from scanner.files.wire import Verified
 from scanner.services.scan.context import ScanContext
 from scanner.services.scan.lookout import Lookout
@@ -112,27 +109,8 @@ class Conclusion:
 
     def _settle_directories(self) -> None:
         """Vanished directories without a living file are missing now; the others are looked at again."""
-        with self._context.database.write() as connection:
-            renew(connection, self._context.grant)
-            _settle(connection, self._context.record.id)
+        settle_vanished_directories(self._context.database, self._context.grant, self._context.record.id)
 
 
 def _is_gone(look: Verified) -> bool:
     return look.status in {"gone", "excluded"} or look.is_directory
-
-
-def _settle(connection: Connection, scan_id: int) -> None:
-    vanished = directories.c.vanished_scan == scan_id
-    kept = _with_living_files(vanished)
-    gone = vanished & directories.c.id.not_in(select(kept.c.id))
-    connection.execute(update(directories).where(gone).values(missing=True, vanished_scan=None))
-    connection.execute(update(directories).where(vanished).values(trusted=None, digest=None))
-
-
-def _with_living_files(vanished: ColumnElement[bool]) -> CTE:
-    """Return those vanished directories that have a living file in them, however deep."""
-    living = exists().where(files.c.directory_id == directories.c.id, LIVING)
-    holding = select(directories.c.id, directories.c.parent_id).where(vanished, living)
-    kept = holding.cte("kept", recursive=True)
-    parents = select(directories.c.id, directories.c.parent_id).join(kept, kept.c.parent_id == directories.c.id)
-    return kept.union(parents.where(vanished))
