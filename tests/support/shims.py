@@ -15,6 +15,7 @@ from tests.support.services import ServiceMissing, find_program
 
 _SOURCES = Path(__file__).parent.parent / "shims"
 _REPORT = struct.Struct("=QQQQ")
+_COUNT = struct.Struct("=Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class Shims:
             settings["SHIM_HANG_WHILE"] = str(while_exists)
         return self.use("hang", settings)
 
+    def listed(self, root: Path, report: Path) -> dict[str, str]:
+        """Count the listings of directories below `root` in the file `report`, which `read_listed` reads."""
+        report.write_bytes(bytes(_COUNT.size))
+        return self.use("listed", {"SHIM_ROOT": str(root), "SHIM_LISTED": str(report)})
+
     def use(self, name: str, settings: dict[str, str]) -> dict[str, str]:
         """Return the environment that loads the shim `name` with its settings."""
         return {"LD_PRELOAD": str(self.library(name)), **settings}
@@ -103,3 +109,9 @@ def combined(*environments: dict[str, str]) -> dict[str, str]:
 def read_report(report: Path) -> SlowReport:
     """Return what `slow(report=…)` counted so far."""
     return SlowReport(*_REPORT.unpack(report.read_bytes()))
+
+
+def read_listed(report: Path) -> int:
+    """Return how many listings `listed` counted so far."""
+    count: int = _COUNT.unpack(report.read_bytes())[0]
+    return count

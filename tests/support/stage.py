@@ -77,20 +77,27 @@ class Catalog:
     @property
     def counters(self) -> dict[str, int]:
         """The committed counters of the last scan."""
-        text = self.one("SELECT counters FROM scans WHERE kind <> 'resend' ORDER BY id DESC LIMIT 1")
-        counters: dict[str, int] = json.loads(text) if text else {}
-        return counters
+        return self._progress()[0]
 
     @property
     def outbox(self) -> int:
         """How many messages wait."""
-        return int(self.one("SELECT count(*) FROM outbox") or 0)
+        return self._progress()[1]
 
     @property
     def confirmed(self) -> int:
-        """How many messages of the last scan were confirmed and deleted."""
-        waiting = self.outbox  # first: it only shrinks while the counters grow
-        return max(0, self.counters.get("messages", 0) - waiting)
+        """How many messages of the last scan were confirmed and deleted; the outbox was empty before it."""
+        counters, waiting = self._progress()
+        return counters.get("messages", 0) - waiting
+
+    def _progress(self) -> tuple[dict[str, int], int]:
+        """Return the last scan's counters and the depth of the outbox, at one and the same moment."""
+        found = self.rows(
+            "SELECT (SELECT counters FROM scans WHERE kind <> 'resend' ORDER BY id DESC LIMIT 1),"
+            " (SELECT count(*) FROM outbox)"
+        )
+        text, waiting = found[0] if found else (None, 0)
+        return (json.loads(text) if text else {}), waiting
 
     @property
     def committed_directories(self) -> int:
