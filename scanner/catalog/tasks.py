@@ -47,11 +47,11 @@ class TaskWriter:
     def add_new(self, directory: str, files: Sequence[NewFile]) -> None:
         """Collect the `added` tasks of new files in one directory: what a first scan does by the million."""
         prefix = f"{directory}/" if directory else ""
-        is_plain = prefix.isascii()
+        is_exact, has_exact_prefix = paths.is_exact, paths.is_exact(prefix)
         append, task = self._tasks.append, message.Task
         for file_id, _, name, size, mtime_ns, _, kind, _, revision, content in files:
             path = prefix + name
-            if is_plain and name.isascii():
+            if has_exact_prefix and (name.isascii() or is_exact(name)):
                 append(task(file_id, revision, content, "added", path, size, str(mtime_ns), _LABELS[kind]))
             else:
                 self.add("added", Subject(file_id, revision, content, path, size, mtime_ns, kind))
