@@ -21,6 +21,9 @@ LogFormat = Literal["console", "json"]
 _URL = re.compile(r"[A-Za-z][\w+.-]*://\S+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CHATTY = ("aio_pika", "aiormq", "alembic", "sqlalchemy", "asyncio")
+_RETOLD = ("aio_pika", "aiormq")
+"""They log a lost connection with its traceback, and our session tells it in one line: heard at debug only."""
+
 _MULTILINE_KEYS = frozenset({"exception", "stack"})
 _HARMLESS = (bool, int, float, type(None))
 
@@ -97,7 +100,8 @@ def _install(handler: logging.Handler, level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel("DEBUG" if level == "DEBUG" else max(logging.WARNING, root.level))
+        quiet = logging.CRITICAL if name in _RETOLD else max(logging.WARNING, root.level)
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else quiet)
 
 
 def harmless(_logger: object, _method: str, event: "EventDict") -> "EventDict":

@@ -83,7 +83,7 @@ def test_traceback_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_libraries_are_heard_from_warning_on(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("info", "json")
     logging.getLogger("alembic.runtime").info("chatter")
-    logging.getLogger("aiormq.connection").warning("lost")
+    logging.getLogger("sqlalchemy.engine").warning("lost")
     assert event_of(capsys)["event"] == "lost"
 
 
@@ -102,3 +102,12 @@ def test_events_below_the_level_are_not_written(capsys: pytest.CaptureFixture[st
 
 def test_text_beside_a_url_stays() -> None:
     assert log.masked("at amqp://u:hush@h:5/v, then 3:2@x") == "at amqp://u:***@h:5/v, then 3:2@x"
+
+
+def test_amqp_libraries_tell_of_lost_connections_at_debug_only(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", "json")
+    logging.getLogger("aiormq.connection").warning("reader exited abnormally", exc_info=ValueError("gone"))
+    assert capsys.readouterr().err == ""
+    log.configure("debug", "json")
+    logging.getLogger("aiormq.connection").warning("reader exited abnormally")
+    assert event_of(capsys)["event"] == "reader exited abnormally"
