@@ -4,7 +4,7 @@ import hashlib
 import socket
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, true, update
 
 from scanner import paths
 from scanner.catalog.engine import Database, database_now
@@ -63,7 +63,9 @@ def library_named(database: Database, name: str) -> Library:
 
 def library_containing(database: Database, root: str) -> Library | None:
     """Return the library on this host whose root is `root` or contains it."""
-    return next((known for known in _here(database) if paths.contains(known.root, root)), None)
+    with database.read() as connection:
+        rows = connection.execute(select(*_COLUMNS).where(_here(connection))).all()
+    return next((Library(*row) for row in rows if paths.contains(row.root, root)), None)
 
 
 def add_library(database: Database, root: str, name: str | None = None) -> Library:
@@ -126,13 +128,15 @@ def save_identity(connection: Connection, library_id: int, identity: str | None,
     connection.execute(update(libraries).where(libraries.c.id == library_id).values(values))
 
 
-def _here(database: Database) -> list[Library]:
-    host = socket.gethostname()
-    return [known for known in all_libraries(database) if known.host == host]
+def _here(connection: Connection) -> ColumnElement[bool]:
+    """Tell which libraries are this machine's: an SQLite catalog is local, whatever its host is called by now."""
+    if connection.dialect.name == "sqlite":
+        return true()
+    return libraries.c.host == socket.gethostname()
 
 
 def _refuse_overlap(connection: Connection, root: str, except_id: int | None) -> None:
-    query = select(libraries.c.name, libraries.c.root).where(libraries.c.host == socket.gethostname())
+    query = select(libraries.c.name, libraries.c.root).where(_here(connection))
     for name, other in connection.execute(query.where(libraries.c.id != (except_id or 0))):
         if paths.contains(root, other) or paths.contains(other, root):
             raise UsageError(
@@ -148,5 +152,5 @@ def _refuse_taken(connection: Connection, name: str) -> None:
     if row is not None:
         raise UsageError(
             f"library name {paths.printable(name)!r} is taken by {paths.printable(row.root)} on {row.host}:"
-            " choose another with --name"
+            " choose another with --name, or tell that it is here now with scanner library relocate"
         )

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     """How long to wait for a broker that is not there at the start. Defaults to 30."""
 
     broker_outage_s: Annotated[float, *seconds(0, 7 * _DAY_S)] = 300.0
-    """How long a run bears a broker that went away, once all else is done. Defaults to 300."""
+    """How long a run bears a broker that went away before it ends; tasks stay. Defaults to 300."""
 
     heartbeat_s: Annotated[int, *count(1, 3_600, unit="seconds")] = 10
     """The AMQP heartbeat that is asked for. Defaults to 10."""

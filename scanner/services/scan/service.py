@@ -171,10 +171,17 @@ class LibraryScan:
     ) -> set[int]:
         """Return which directories a quick scan must list: changed, dirty, or not trusted under its filters."""
         filters = self._options.filters
-        covered = [row for row in rows if not row.path or filters.covers_directory(row.path)]
+        covered = [row for row in rows if self._is_below_start(row.path) and self._covers(row.path)]
         trusted = [row for row in covered if row.trusted == filters.signature and row.path not in dirty]
         changed = set(lookout.changed((row.id, row.path, row.mtime_ns or 0) for row in trusted))
         return changed | {row.id for row in covered} - {row.id for row in trusted}
+
+    def _is_below_start(self, path: str) -> bool:
+        start = self._options.start
+        return not start or path == start or path.startswith(f"{start}/")
+
+    def _covers(self, path: str) -> bool:
+        return not path or self._options.filters.covers_directory(path)
 
     def _mark_pending(self, ids: set[int] | list[int]) -> None:
         self._context.retry(lambda: scans.mark_pending(self._database, self._grant, self._context.record, ids))
