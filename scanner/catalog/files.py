@@ -159,11 +159,12 @@ def tombstones(connection: Connection, directory_ids: Iterable[int]) -> dict[tup
     return {(row[0], row[1]): Tombstone._make(row[2:]) for row in rows}
 
 
-def mounted_directories(connection: Connection, library_id: int) -> list[tuple[str, str]]:
+def mounted_directories(database: Database, library_id: int) -> list[tuple[str, str]]:
     """Return the directories that were mount points when last listed: path, what was mounted."""
     mounted = (directories.c.library_id == library_id, directories.c.mount.is_not(None), ~directories.c.missing)
     query = select(directories.c.path, directories.c.mount).where(*mounted).order_by(directories.c.id)
-    return [tuple(row) for row in connection.execute(query)]
+    with database.read() as connection:
+        return [tuple(row) for row in connection.execute(query)]
 
 
 def children(database: Database, parent_ids: Iterable[int]) -> dict[int, dict[str, Child]]:

@@ -83,10 +83,14 @@ class Roots:
 
     def _mounts_away(self) -> set[str]:
         """Return the directories that were mount points and are not what they were."""
-        with self._context.database.read() as connection:
-            known = catalog_files.mounted_directories(connection, self._context.library.id)
+        of = (self._context.database, self._context.library.id)
+        known = self._context.retry(lambda: catalog_files.mounted_directories(*of))
         changed = [path for path, mount in known if self._mounts.get(path) != mount]
         return {path for path in changed if not self._sample_agrees(path)}
+
+    def is_away(self, path: str) -> bool:
+        """Tell whether a directory was a mount point and is not what it was."""
+        return path in self._away
 
     def refusal(self, path: str) -> Problem | None:
         """Tell why nothing at a path can be believed: it is, or lies below, a mount that is away."""
@@ -99,7 +103,8 @@ class Roots:
 
     def _sample_agrees(self, below: str) -> bool:
         """Tell whether at least half of a sample of known files is where it was; with no file known, yes."""
-        sample = sample_of_library(self._context.database, self._context.library.id, below, _SAMPLED_FILES)
+        of = (self._context.database, self._context.library.id)
+        sample = self._context.retry(lambda: sample_of_library(*of, below, _SAMPLED_FILES))
         looks = self._lookout.verify([path for path, _, _ in sample])
         agreeing = sum(
             looks[path].status == "present" and looks[path].size == size

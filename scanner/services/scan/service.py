@@ -6,8 +6,10 @@ on, and the conclusion. Whatever interrupts it, the rows say where to go on.
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -16,6 +18,7 @@ from scanner.catalog import files as catalog_files
 from scanner.catalog import libraries, scans
 from scanner.catalog.checkpoint import Checkpoint, ProblemRow
 from scanner.catalog.engine import Database
+from scanner.catalog.files import CheckedDirectory
 from scanner.catalog.leases import Grant, renew
 from scanner.catalog.libraries import Library
 from scanner.errors import ScannerError
@@ -112,7 +115,11 @@ class LibraryScan:
 
     def _end(self, outcome: ScanOutcome) -> None:
         self.progress.stage = "done"
-        scans.end_scan(self._database, self._grant, self._context.record, _STATES[outcome.end])
+        end = partial(scans.end_scan, self._database, self._grant, self._context.record, _STATES[outcome.end])
+        if self._context.stop.is_set():
+            end()
+        else:
+            self._context.retry(end)
         log.info("scan.ended", library=self._library.name, scan=self._context.record.id, end=outcome.end)
 
     def _scan_or_offline(self) -> ScanOutcome:
@@ -125,7 +132,7 @@ class LibraryScan:
     def _scan(self, lookout: Lookout) -> ScanOutcome:
         roots = Roots(self._context, lookout)
         roots.judge_root()
-        dirty = scans.dirty_directories(self._database, self._library.id)
+        dirty = self._context.retry(partial(scans.dirty_directories, self._database, self._library.id))
         walk = Walk(self._context, lookout, roots, self._settling, dirty)
         self._fill_frontier(walk, roots, lookout, dirty)
         walk.run("walking" if self._context.record.phase == "walk" else "concluding")
@@ -145,30 +152,41 @@ class LibraryScan:
         return ScanOutcome("offline", problem.text)
 
     def _save_root(self, state: str, identity: str | None) -> None:
-        with self._database.write() as connection:
-            renew(connection, self._grant)
-            libraries.save_identity(connection, self._library.id, identity, state)
+        def save() -> None:
+            with self._database.write() as connection:
+                renew(connection, self._grant)
+                libraries.save_identity(connection, self._library.id, identity, state)
+
+        self._context.retry(save)
 
     def _fill_frontier(self, walk: Walk, roots: Roots, lookout: Lookout, dirty: dict[str, int]) -> None:
         if self._options.kind == "quick":
             walk.descend = False
         if self._context.record.phase != "fill":
             return
-        start = scans.ensure_directory(self._database, self._grant, self._options.start)
+        ensure = partial(scans.ensure_directory, self._database, self._grant, self._options.start)
+        start = self._context.retry(ensure)
         if self._options.kind == "quick":
             self._mark_changed(roots, lookout, dirty)
         self._context.record.phase = "walk"
         self._mark_pending([] if self._options.kind == "quick" else [start])
 
     def _mark_changed(self, roots: Roots, lookout: Lookout, dirty: dict[str, int]) -> None:
-        last = 0
-        while rows := catalog_files.known_directories(self._database, self._library.id, last, _CHECKED_AT_ONCE):
-            last = rows[-1].id
-            self._mark_pending(self._worth_listing(rows, lookout, dirty) | _away(rows, roots))
+        for rows in self._directories(catalog_files.known_directories, self._library.id):
+            believed = [row for row in rows if roots.refusal(row.path) is None]
+            away = {row.id for row in rows if roots.is_away(row.path)}  # each scan says so
+            self._mark_pending(self._worth_listing(believed, lookout, dirty) | away)
 
-    def _worth_listing(
-        self, rows: list[catalog_files.CheckedDirectory], lookout: Lookout, dirty: dict[str, int]
-    ) -> set[int]:
+    def _directories(
+        self, read: Callable[..., list[CheckedDirectory]], *of: int
+    ) -> Iterator[list[CheckedDirectory]]:
+        """Yield directories in chunks, by id."""
+        last = 0
+        while rows := self._context.retry(partial(read, self._database, *of, last, _CHECKED_AT_ONCE)):
+            last = rows[-1].id
+            yield rows
+
+    def _worth_listing(self, rows: list[CheckedDirectory], lookout: Lookout, dirty: dict[str, int]) -> set[int]:
         """Return which directories a quick scan must list: changed, dirty, or not trusted under its filters."""
         filters = self._options.filters
         covered = [row for row in rows if self._is_below_start(row.path) and self._covers(row.path)]
@@ -190,9 +208,8 @@ class LibraryScan:
         """List once more, `settle_s` after they were met, the directories that hold unsettled files."""
         directories = {directory.id for directory in self._settling.directories}
         if self._context.record.resumed and self._context.record.phase == "walk":
-            directories |= {
-                row.id for row in scans.directories_at(self._database, self._library.id, list(dirty))
-            }
+            at_dirty = partial(scans.directories_at, self._database, self._library.id, list(dirty))
+            directories |= {row.id for row in self._context.retry(at_dirty)}
             self._settling.last_look = time.monotonic()
         if not directories:
             return
@@ -216,12 +233,9 @@ class LibraryScan:
         walk.run(stage)
 
     def _changed_since(self, lookout: Lookout) -> set[int]:
-        record, last = self._context.record, 0
         changed: set[int] = set()
-        while rows := catalog_files.seen_directories(
-            self._database, self._library.id, record.id, last, _CHECKED_AT_ONCE
-        ):
-            last = rows[-1].id
+        seen = self._directories(catalog_files.seen_directories, self._library.id, self._context.record.id)
+        for rows in seen:
             changed.update(lookout.changed((row.id, row.path, row.mtime_ns or 0) for row in rows))
         return changed
 
@@ -236,10 +250,6 @@ class LibraryScan:
         """Count the files of directories that a quick scan trusted without listing them."""
         if self._options.kind == "quick":
             counters = self._context.record.counters
-            counters.files = libraries.file_count(self._database, self._library.id)
+            count = partial(libraries.file_count, self._database, self._library.id)
+            counters.files = self._context.retry(count)
             counters.unchanged = counters.files - counters.added - counters.modified - counters.moved
-
-
-def _away(rows: list[catalog_files.CheckedDirectory], roots: Roots) -> set[int]:
-    """Return which directories lie on a mount that is away: each scan says so, whatever mtime is there now."""
-    return {row.id for row in rows if roots.refusal(row.path) is not None}
