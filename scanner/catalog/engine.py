@@ -26,13 +26,14 @@ BUSY_TIMEOUT_S = 30.0
 """How long a statement waits for another process's write transaction before it gives up."""
 
 _SQLITE_PRAGMAS = (
+    "PRAGMA page_size = 8192",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -8192",
     "PRAGMA secure_delete = OFF",
-    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA wal_autocheckpoint = 2000",
     "PRAGMA journal_size_limit = 67108864",
 )
 

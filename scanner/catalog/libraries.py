@@ -129,7 +129,7 @@ def save_identity(connection: Connection, library_id: int, identity: str | None,
 
 
 def _here(connection: Connection) -> ColumnElement[bool]:
-    """Tell which libraries are this machine's: an SQLite catalog is local, whatever its host is called by now."""
+    """Tell which libraries are this machine's: an SQLite catalog is local, whatever its host's name."""
     if connection.dialect.name == "sqlite":
         return true()
     return libraries.c.host == socket.gethostname()
@@ -152,5 +152,5 @@ def _refuse_taken(connection: Connection, name: str) -> None:
     if row is not None:
         raise UsageError(
             f"library name {paths.printable(name)!r} is taken by {paths.printable(row.root)} on {row.host}:"
-            " choose another with --name, or tell that it is here now with scanner library relocate"
+            " choose another with --name, or say that it is here now with scanner library relocate"
         )
