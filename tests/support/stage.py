@@ -171,9 +171,9 @@ class Stage:
         """Start `scanner <arguments>`, against our broker unless `broker_url` says otherwise."""
         given: dict[str, str] = {
             "database_url": self.database_url,
-            "broker_url": self.node.url(),
             "prefix": self.prefix,
             processes.MARK: self.mark,
+            "broker_url": self.broker_url,
             **self.settings,
             **settings,
         }
@@ -204,9 +204,14 @@ class Stage:
         assert_no_defect(run)
         return document
 
+    @property
+    def broker_url(self) -> str:
+        """The broker of every run: the node's default virtual host, unless the settings name another."""
+        return self.settings.get("broker_url", self.node.url())
+
     def drain(self) -> list[ReceivedMessage]:
         """Take every message out of the tasks queue."""
-        return consumer.drain(self.node.url(), self.tasks)
+        return consumer.drain(self.broker_url, self.tasks)
 
     def handed_over(self) -> dict[bytes, int]:
         """Take every message out of the queue; return path to size, each path once."""
