@@ -12,12 +12,13 @@ from scanner.catalog import files as catalog_files
 from scanner.catalog.checkpoint import NewDirectory
 from scanner.catalog.files import Child
 from scanner.catalog.scans import PendingDirectory
-from scanner.files.wire import Listing, Problem
+from scanner.files.wire import Listing
 from scanner.services.scan.batch import Batch
 from scanner.services.scan.context import ScanContext
 from scanner.services.scan.frontier import Frontier
 from scanner.services.scan.lookout import Lookout
 from scanner.services.scan.moves import DirectoryMove, DirectoryMoves
+from scanner.services.scan.roots import Roots
 
 Seen = tuple[PendingDirectory, Listing]
 
@@ -25,8 +26,9 @@ Seen = tuple[PendingDirectory, Listing]
 class Discovery:
     """Extends batch and frontier by the subdirectories of complete listings."""
 
-    def __init__(self, context: ScanContext, lookout: Lookout, frontier: Frontier) -> None:
+    def __init__(self, context: ScanContext, roots: Roots, lookout: Lookout, frontier: Frontier) -> None:
         self._context = context
+        self._roots = roots
         self._frontier = frontier
         self._moves = DirectoryMoves(context, lookout)
         self.fresh: set[int] = set()
@@ -84,8 +86,8 @@ class Discovery:
             if child.missing or path in troubled or not self._context.options.filters.covers_directory(path):
                 continue
             found = True
-            if child.mount is not None:
-                batch.problems.append(Problem(path, "offline", None, "what was mounted there is not"))
+            if self._roots.refusal(path) is not None:
+                batch.problems.extend(self._roots.report(path))
             else:
                 batch.vanished_directories.add(child.id)
         return found

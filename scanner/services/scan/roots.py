@@ -49,6 +49,7 @@ class Roots:
         self._lookout = lookout
         self._mounts: dict[str, str] = {}
         self._away: set[str] = set()
+        self._reported: set[str] = set()
         self._identity = RootIdentity("", "", "")
 
     def _reload(self) -> None:
@@ -96,6 +97,14 @@ class Roots:
         """Tell why nothing at a path can be believed: it is, or lies below, a mount that is away."""
         away = next((mount for mount in self._away if paths.contains(mount, path)), None)
         return None if away is None else Problem(away, "offline", None, "what was mounted there is not")
+
+    def report(self, path: str) -> list[Problem]:
+        """Return the problem of a mount that is away, the first time that something on it is met."""
+        problem = self.refusal(path)
+        if problem is None or problem.path in self._reported:
+            return []
+        self._reported.add(problem.path)
+        return [problem]
 
     def holds_known_files(self) -> bool:
         """Tell whether known files are where they were, or none is known."""

@@ -174,7 +174,8 @@ class LibraryScan:
     def _mark_changed(self, roots: Roots, lookout: Lookout, dirty: dict[str, int]) -> None:
         for rows in self._directories(catalog_files.known_directories, self._library.id):
             believed = [row for row in rows if roots.refusal(row.path) is None]
-            away = {row.id for row in rows if roots.is_away(row.path)}  # each scan says so
+            looked_at = (row for row in rows if self._is_below_start(row.path))
+            away = {row.id for row in looked_at if roots.is_away(row.path)}  # each scan says so
             self._mark_pending(self._worth_listing(believed, lookout, dirty) | away)
 
     def _directories(

@@ -51,11 +51,9 @@ class Walk:
         self._frontier = Frontier()
         self._frontier.more_in_database = True
         self._builder = BatchBuilder(context, lookout, settling, dirty)
-        self._discovery = Discovery(context, lookout, self._frontier)
+        self._discovery = Discovery(context, roots, lookout, self._frontier)
         self._stale: set[int] = set()
         """Directories that moved while they were being listed at their old path."""
-        self._refused: set[str] = set()
-        """Mount points that hold something else now, each reported once."""
         self._first_look = True
         self._batch = Batch()
         self._listed = self._entries = 0
@@ -153,11 +151,10 @@ class Walk:
 
     def _believe(self, directory: PendingDirectory) -> bool:
         """Tell whether a directory may be listed: a mount point must hold what it held."""
-        problem = self._roots.refusal(directory.path)
-        if problem is not None:
-            self._fail(directory, [] if problem.path in self._refused else [problem])
-            self._refused.add(problem.path)
-        return problem is None
+        if self._roots.refusal(directory.path) is None:
+            return True
+        self._fail(directory, self._roots.report(directory.path))
+        return False
 
     def _fail(self, directory: PendingDirectory, problems: Sequence[Problem]) -> None:
         """Leave a directory and all that is known below it as they are."""
