@@ -17,7 +17,7 @@ FILES = size(20_000, 100_000)
 def test_every_file_of_a_real_system_is_handed_over_once(stage: Stage) -> None:
     root = Path("/usr")
     before = trees.find_files(root)
-    result = stage.run("run", root, "--kinds", "all", "--settle", "0", timeout_s=300)
+    result = stage.run("run", root, "--kinds", "all", "--settle", "0")
     handed = stage.handed_over()
     assert trees.find_files(root) == before, "/usr changed meanwhile: the comparison means nothing"
     assert_same(handed, before)
@@ -35,14 +35,14 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_media_file_of_a_varied_library_is_handed_over_once(stage: Stage, library: Path) -> None:
     expected = trees.find_files(library, suffixes=(*MEDIA, *OTHER_MEDIA))
-    result = stage.run("run", library, timeout_s=300)
+    result = stage.run("run", library)
     assert assert_all_handed_over(stage.drain(), expected) == 0
     assert result["added"] == result["files"] == len(expected) > FILES // 2
 
 
 def test_every_file_of_a_varied_library_is_handed_over_once(any_stage: Stage, library: Path) -> None:
     expected = trees.find_files(library)
-    result = any_stage.run("run", library, "--kinds", "all", timeout_s=300)
+    result = any_stage.run("run", library, "--kinds", "all")
     messages = any_stage.drain()
     assert assert_all_handed_over(messages, expected) == 0
     assert len(messages) == result["messages"]

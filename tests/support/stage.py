@@ -180,24 +180,20 @@ class Stage:
         environment = processes.scanner_environment(self.folder, **given)
         return ScannerRun(arguments, environment=environment, folder=self.folder)
 
-    def run(
-        self, *arguments: Argument, exit_code: int = 0, timeout_s: float = 120.0, **settings: str
-    ) -> dict[str, Any]:
+    def run(self, *arguments: Argument, exit_code: int = 0, **settings: str) -> dict[str, Any]:
         """Run a command with `--json` to its end, see that it left in good order, and return its document."""
         with self.start(*arguments, "--json", **settings) as run:
-            return self.ended(run, exit_code=exit_code, timeout_s=timeout_s)
+            return self.ended(run, exit_code=exit_code)
 
-    def scan(
-        self, *arguments: Argument, exit_code: int = 0, timeout_s: float = 120.0, **settings: str
-    ) -> dict[str, Any]:
+    def scan(self, *arguments: Argument, exit_code: int = 0, **settings: str) -> dict[str, Any]:
         """Run `scanner run` on the library."""
-        return self.run("run", self.library, *arguments, exit_code=exit_code, timeout_s=timeout_s, **settings)
+        return self.run("run", self.library, *arguments, exit_code=exit_code, **settings)
 
     def start_scan(self, *arguments: Argument, **settings: str) -> ScannerRun:
         """Start `scanner run --json` on the library."""
         return self.start("run", self.library, *arguments, "--json", **settings)
 
-    def ended(self, run: ScannerRun, *, exit_code: int = 0, timeout_s: float = 120.0) -> dict[str, Any]:
+    def ended(self, run: ScannerRun, *, exit_code: int = 0, timeout_s: float = 280.0) -> dict[str, Any]:
         """Wait for the end of a run with `--json`; return its document once nothing of it is left."""
         document = run.result(timeout_s, exit_code=exit_code)
         run.assert_no_process_left()
