@@ -39,7 +39,8 @@ def prepare_file(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseRefused(
-            f"database folder {file.parent} cannot be made ({error.strerror}): {_remedy(file)}"
+            f"database folder {file.parent} cannot be made ({error.strerror}): make it yourself,"
+            " or choose another place with --database"
         ) from error
     if not os.access(file.parent, os.W_OK | os.X_OK):
         raise DatabaseRefused(f"database folder {file.parent} is not writable: {_remedy(file)}")

@@ -55,7 +55,12 @@ def _database(settings: Settings, database: Database) -> Finding:
 def _broker(settings: Settings) -> Finding:
     if settings.embedded_broker:
         text = "none is configured: tasks stay in the outbox"
-        return Finding("broker", "warn", text, "set --broker amqp://USER:PASSWORD@HOST/ or SCANNER_BROKER_URL")
+        return Finding(
+            "broker",
+            "warn",
+            text,
+            "set --broker amqp://HOST/ or SCANNER_BROKER_URL",
+        )
     described = asyncio.run(_reach(broker_side_settings(settings, "")))
     return Finding("broker", "ok", f"{described} takes connections, its topology is ours")
 

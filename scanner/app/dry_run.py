@@ -33,7 +33,13 @@ def rehearse(database: Database, prepare: Callable[[Database], Runnable]) -> Run
         copying.copy_catalog(database, Path(folder) / "catalog.db") as copy,
     ):
         result = asyncio.run(prepare(copy).run())
-        return dataclasses.replace(result, changes=_changes(copy), outbox_messages=0)
+        changes = _changes(copy)
+        notes = (*result.notes, *_cut(len(changes), result.totals.tasks))
+        return dataclasses.replace(result, changes=changes, notes=notes, outbox_messages=0)
+
+
+def _cut(listed: int, planned: int) -> list[str]:
+    return [f"only the first {listed:,} of {planned:,} changes are listed"] if listed < planned else []
 
 
 def _changes(copy: Database) -> tuple[PlannedChange, ...]:

@@ -84,6 +84,8 @@ class RunProgress:
     tasks_confirmed: int = 0
     messages_confirmed: int = 0
     outbox_messages: int = 0
+    has_broker: bool = True
+    """Whether anybody is there to send tasks to; not so without a broker and in a dry run."""
     waiting_for: str | None = None
     """Why the broker side does not get on: "broker blocked", "queue full", "reconnecting in 3 s"."""
 

@@ -42,7 +42,7 @@ from scanner.catalog.engine import Database
 from scanner.catalog.scans import Kind
 from scanner.catalog.schema import catalog_uuid
 from scanner.config import Settings
-from scanner.errors import ScannerError
+from scanner.errors import ScannerError, UsageError
 from scanner.files.filters import Filters
 from scanner.files.walk import WalkerSettings
 from scanner.retry import Patience
@@ -70,13 +70,21 @@ def run_scans(settings: Settings, request: RunRequest, observe: Observe) -> RunR
     """Scan every path of the request; `observe` is told about 5 times a second how it gets on.
 
     Raises:
-        ScannerError: nothing could be begun: the database, or every path refused.
+        ScannerError: nothing could be begun: a malformed glob, the database.
     """
+    _refuse_malformed_globs(settings)
     prepare_for_scanning()
     with open_catalog(settings) as database:
         if request.dry_run:
             return dry_run.rehearse(database, lambda copy: _Run(settings, request, observe, copy))
         return asyncio.run(_Run(settings, request, observe, database).run())
+
+
+def _refuse_malformed_globs(settings: Settings) -> None:
+    try:
+        filters_of(settings).validate()
+    except ValueError as error:
+        raise UsageError(f"{error} (--include, --exclude)") from error
 
 
 @dataclass(slots=True)
@@ -275,7 +283,7 @@ class _Run:
         status = None if self._broker_side is None else self._broker_side.status
         waiting = None
         if status is not None and status.state not in _QUIET_STATES:
-            waiting = status.detail or str(status.state)
+            waiting = status.detail or f"the broker side: {status.state}"
         self._observe(
             RunProgress(
                 elapsed_s=time.monotonic() - self._started,
@@ -283,7 +291,8 @@ class _Run:
                 tasks_sent=self._tasks_sent(),
                 tasks_confirmed=0 if status is None else status.tasks,
                 messages_confirmed=0 if status is None else status.messages,
-                outbox_messages=self._outbox_messages,
+                outbox_messages=0 if self._request.dry_run else self._outbox_messages,
+                has_broker=self._broker_side is not None,
                 waiting_for=waiting,
             )
         )
@@ -338,19 +347,24 @@ def _merged(groups: list[dict[str, ProblemGroup]]) -> dict[str, ProblemGroup]:
     return merged
 
 
+def filters_of(settings: Settings) -> Filters:
+    """Return which files are looked at."""
+    return Filters(
+        kinds=settings.kind_set,
+        include=settings.include,
+        exclude=settings.exclude,
+        hidden=settings.hidden,
+        follow_symlinks=settings.follow_symlinks,
+    )
+
+
 def scan_options(settings: Settings, request: RunRequest, start: str, relays: bool) -> ScanOptions:
     """Return how a library is to be scanned."""
     kind: Kind = "quick" if request.quick else "partial" if start else "full"
     return ScanOptions(
         kind=kind,
         start=start,
-        filters=Filters(
-            kinds=settings.kind_set,
-            include=settings.include,
-            exclude=settings.exclude,
-            hidden=settings.hidden,
-            follow_symlinks=settings.follow_symlinks,
-        ),
+        filters=filters_of(settings),
         walker=WalkerSettings(
             threads=settings.walk_threads, io_timeout_s=settings.io_timeout_s, settle_s=settings.settle_s
         ),

@@ -57,7 +57,7 @@ def run(options: RunOptions, shared: Shared) -> int:
     with open_display(quiet=shared.json) as display:
         result = run_scans(settings, request, display.observe)
     if shared.json:
-        output.json_result(summary.document(result))
+        output.json_result(summary.document(result, dry_run=request.dry_run))
         output.say_lines(summary.troubles(result))
     else:
         output.result(summary.text(result, embedded=settings.embedded_broker, dry_run=request.dry_run))
@@ -95,7 +95,11 @@ def resend(
     from scanner.app import admin
 
     tasks = admin.resend(settings, None if library is None else paths.from_os(library), state)
-    _answer(shared, {"tasks": tasks}, f"{tasks:,} tasks are in the outbox again; the next run sends them")
+    _answer(
+        shared,
+        {"tasks": tasks},
+        f"{tasks:,} tasks are in the outbox again; the next run with a broker sends them",
+    )
     return 0
 
 

@@ -200,7 +200,8 @@ def picture(progress: RunProgress, rates: Rates) -> "Table":
 
 
 def _phase(row: LibraryProgress) -> str:
-    return f"{row.phase} (resumed)" if row.resumed else str(row.phase)
+    phase = "settling (files may still be written)" if row.phase is Phase.SETTLING else str(row.phase)
+    return f"{phase} (resumed)" if row.resumed else phase
 
 
 def _facts(row: LibraryProgress, rates: Rates) -> list[str]:
@@ -227,11 +228,18 @@ def _speed(row: LibraryProgress, per_second: float) -> list[str]:
 
 def _broker_facts(progress: RunProgress, rates: Rates) -> list[str]:
     """Return what is to be said of the broker side; nothing before there is something to send."""
-    if not (progress.tasks_sent or progress.tasks_confirmed or progress.outbox_messages):
+    tasks = progress.has_broker and (progress.tasks_sent or progress.tasks_confirmed)
+    if not (tasks or progress.outbox_messages):
         return []
-    facts = [f"{progress.tasks_confirmed:,} of {progress.tasks_sent:,} tasks confirmed"]
+    facts = [_confirmed(progress) if progress.has_broker else "none is configured"]
     if progress.outbox_messages:
         facts.append(f"{wording.count(progress.outbox_messages, 'message')} in the outbox")
     if rates.tasks.per_second:
         facts.append(f"{rates.tasks.per_second:,.0f} tasks/s")
     return facts
+
+
+def _confirmed(progress: RunProgress) -> str:
+    """Return what was confirmed; beyond this run's own tasks there are those that waited in the outbox."""
+    total = f" of {progress.tasks_sent:,}" if progress.tasks_sent >= progress.tasks_confirmed else ""
+    return f"{progress.tasks_confirmed:,}{total} tasks confirmed"

@@ -1,13 +1,15 @@
 """The end of a run: its JSON document, and the same in words for a person. Pure: values in, text out."""
 
-from scanner.app.progress import ProblemGroup, RunResult, ScanTotals
+from scanner.app.progress import LibraryError, PlannedChange, ProblemGroup, RunResult, ScanTotals
 from scanner.cli import output, wording
 from scanner.log import shown
 
 PATHS_SHOWN = 5
+CHANGES_SHOWN = 50
 _MEANING = {
     0: "",
     1: "needs a look (exit 1)",
+    2: "wrong usage or configuration (exit 2)",
     3: "database or broker failed (exit 3)",
     4: "a library is being scanned elsewhere (exit 4)",
     5: "a service stalled (exit 5)",
@@ -16,8 +18,11 @@ _MEANING = {
 }
 
 
-def document(result: RunResult) -> dict[str, object]:
-    """Return what `run --json` prints: totals at the top, the same keys for each library in `scans`."""
+def document(result: RunResult, *, dry_run: bool = False) -> dict[str, object]:
+    """Return what `run --json` prints: totals at the top, the same keys for each library in `scans`.
+
+    A dry run adds `changes`: what a real one would have handed out.
+    """
     more: dict[str, object] = {
         "scans": result.scans,
         "exit_code": result.exit_code,
@@ -28,6 +33,8 @@ def document(result: RunResult) -> dict[str, object]:
     if result.errors:
         deciding = next((row for row in result.errors if row.exit_code == result.exit_code), result.errors[0])
         more |= {"errors": result.errors, "error": {"kind": deciding.kind, "text": shown(deciding.text)}}
+    if dry_run:
+        more["changes"] = result.changes
     totals = output.plain(result.totals)
     return {**(totals if isinstance(totals, dict) else {}), **more}
 
@@ -37,6 +44,8 @@ def text(result: RunResult, *, embedded: bool, dry_run: bool = False) -> str:
     blocks = [_library(scan) for scan in result.scans]
     if len(result.scans) > 1:
         blocks.append(_library(result.totals, "all together"))
+    if dry_run:
+        blocks.append(_planned(result))
     blocks.append(troubles(result))
     blocks.append([f"note: {shown(note)}" for note in _notes(result, embedded=embedded, dry_run=dry_run)])
     meaning = _MEANING.get(result.exit_code, f"exit {result.exit_code}")
@@ -50,11 +59,11 @@ def _library(scan: ScanTotals, title: str = "") -> list[str]:
     lines = [
         f"{title or shown(scan.library or '-')}: {scan.state} in {wording.duration(scan.seconds)}{resumed}"
     ]
-    found = (
-        f"{wording.count(scan.directories, 'directory', 'directories')}, {wording.count(scan.files, 'file')}"
-    )
-    if scan.listed != scan.directories:
-        found += f" ({scan.listed:,} listed in this run)"
+    found = f"{_directories(scan.directories)}, {wording.count(scan.files, 'file')}"
+    if not scan.directories and scan.files:
+        found = f"{wording.count(scan.files, 'file')}, without a directory that had to be listed"
+    elif scan.listed != scan.directories:
+        found += f" ({_directories(scan.listed)} listed in this run)"
     lines.append(f"  found     {found}")
     lines.append(f"  changes   {_changes(scan)}")
     lines.append(
@@ -68,6 +77,10 @@ def _library(scan: ScanTotals, title: str = "") -> list[str]:
     return lines
 
 
+def _directories(number: int) -> str:
+    return wording.count(number, "directory", "directories")
+
+
 def _changes(scan: ScanTotals) -> str:
     words = [
         f"{getattr(scan, word):,} {word}" for word in ("added", "modified", "moved", "deleted", "unchanged")
@@ -77,11 +90,33 @@ def _changes(scan: ScanTotals) -> str:
     return ", ".join(words)
 
 
+def _planned(result: RunResult) -> list[str]:
+    """Return the first changes that a dry run would have handed out, each a line."""
+    if not result.changes:
+        return []
+    several = len({change.library for change in result.changes}) > 1
+    rows = [_change(change, several=several) for change in result.changes[:CHANGES_SHOWN]]
+    more = max(len(result.changes), result.totals.tasks) - len(rows)
+    return ["would hand out:", *rows, *([f"  and {more:,} more (--json lists them)"] if more else [])]
+
+
+def _change(change: PlannedChange, *, several: bool) -> str:
+    library = f"{shown(change.library)}: " if several else ""
+    source = "" if change.moved_from is None else f"{shown(change.moved_from)} -> "
+    return f"  {change.change:<9} {library}{source}{shown(change.path)}"
+
+
 def troubles(result: RunResult) -> list[str]:
     """Return the problems by kind with their first paths, and the errors, as lines."""
     groups = sorted(result.problems_by_kind.items())
     problems = [line for kind, group in groups for line in _problem_group(kind, group)]
-    return problems + [f"error: {shown(row.path)}: {shown(row.text)}" for row in result.errors]
+    return problems + [_error(row) for row in result.errors]
+
+
+def _error(row: LibraryError) -> str:
+    """Return an error's sentence, after the path that it is about unless it names it itself."""
+    path, sentence = shown(row.path), shown(row.text)
+    return f"error: {sentence}" if path in sentence else f"error: {path}: {sentence}"
 
 
 def _problem_group(kind: str, group: ProblemGroup) -> list[str]:
@@ -101,7 +136,7 @@ def _notes(result: RunResult, *, embedded: bool, dry_run: bool) -> list[str]:
     elif embedded and result.outbox_messages:
         waiting = wording.count(result.outbox_messages, "message waits", "messages wait")
         notes.append(
-            f"no broker is configured: {waiting} in the outbox. To send them, give --broker amqp://HOST/"
-            " (or SCANNER_BROKER_URL, or broker_url in scanner.toml); the next run does"
+            f"no broker is configured: {waiting} in the outbox. To send them, run again with"
+            " --broker amqp://HOST/ (or SCANNER_BROKER_URL, or broker_url in scanner.toml)"
         )
     return notes

@@ -247,6 +247,7 @@ class Walk:
         if not batch.empty:
             self._builder.commit(batch)
             self._frontier.shed()
+            self._context.progress.frontier = len(self._frontier)
 
     def _move(self, move: DirectoryMove) -> None:
         context = self._context

@@ -10,6 +10,7 @@ from scanner.app.progress import (
     LibraryError,
     LibraryProgress,
     Phase,
+    PlannedChange,
     ProblemGroup,
     RunProgress,
     RunResult,
@@ -153,7 +154,7 @@ def test_summary_says_what_was_found_what_is_wrong_and_what_to_do() -> None:
     told = summary.text(RESULT, embedded=False).splitlines()
     assert told == [
         f"{HARMLESS}: completed in 0.0 s",
-        "  found     3 directories, 10 files (1 listed in this run)",
+        "  found     3 directories, 10 files (1 directory listed in this run)",
         "  changes   2 added, 0 modified, 0 moved, 0 deleted, 8 unchanged",
         "  tasks     2 tasks in 1 message",
         "  problems  7",
@@ -171,6 +172,50 @@ def test_summary_says_how_to_configure_a_broker_when_there_is_none() -> None:
     assert "2 messages wait in the outbox" in told
     assert "--broker amqp://HOST/ (or SCANNER_BROKER_URL" in told
     assert "no broker" not in summary.text(RESULT, embedded=True, dry_run=True)
+
+
+def test_error_names_its_path_once() -> None:
+    errors = (
+        LibraryError("/a", "usage", "path /a is not a directory", 2),
+        LibraryError("", "broker_unavailable", "RabbitMQ cannot be reached", 3),
+    )
+    assert summary.troubles(RunResult((), exit_code=3, errors=errors)) == [
+        "error: path /a is not a directory",
+        "error: RabbitMQ cannot be reached",
+    ]
+
+
+def test_dry_run_lists_the_first_fifty_changes_and_counts_the_rest() -> None:
+    moved = PlannedChange("films", "moved", f"new/{HOSTILE}", f"old/{HOSTILE}")
+    changes = (moved, *(PlannedChange("films", "added", f"{number}.mkv") for number in range(60)))
+    result = RunResult((ScanTotals(1, "films", tasks=61),), changes=changes)
+    told = summary.text(result, embedded=True, dry_run=True).splitlines()
+    start = told.index("would hand out:")
+    assert told[start + 1] == f"  moved     old/{HARMLESS} -> new/{HARMLESS}"
+    assert told[start + 2] == "  added     0.mkv"
+    assert told[start + 51 :] == [
+        "  and 11 more (--json lists them)",
+        "note: this was a dry run: nothing was written, nothing was sent",
+    ]
+
+
+def test_dry_run_in_json_has_every_change_and_another_run_has_none() -> None:
+    result = RunResult((), changes=(PlannedChange("films", "moved", "b.mkv", "a.mkv"),))
+    assert summary.document(result, dry_run=True)["changes"] == result.changes
+    assert "changes" not in summary.document(result)
+
+
+def test_quick_scan_that_listed_nothing_does_not_say_that_it_found_no_directory() -> None:
+    told = summary.text(RunResult((ScanTotals(1, "a", files=5, unchanged=5),)), embedded=False).splitlines()
+    assert told[1] == "  found     5 files, without a directory that had to be listed"
+
+
+def test_broker_line_counts_what_waited_before_and_says_when_there_is_no_broker() -> None:
+    earlier = RunProgress(1.0, tasks_sent=2, tasks_confirmed=300, outbox_messages=4)
+    assert lines(earlier, Rates()) == ["broker: 300 tasks confirmed, 4 messages in the outbox"]
+    without = replace(earlier, tasks_confirmed=0, has_broker=False)
+    assert lines(without, Rates()) == ["broker: none is configured, 4 messages in the outbox"]
+    assert lines(replace(without, outbox_messages=0), Rates()) == []
 
 
 def test_summary_of_several_libraries_ends_with_all_together() -> None:
