@@ -141,15 +141,24 @@ class _Build:
         for looked in self._batch.looked:
             if self._over_limit():
                 self._checkpoint.pending_directories.add(looked.directory.id)
-            elif self._is_all_new(looked):
-                self._take_fresh(looked)
             else:
-                self._take(looked, known.get(looked.directory.id, []))
+                self._take_counted(looked, known.get(looked.directory.id, []))
         self._resolve_moves()
         self._write_arrivals(tombstones)
         self._write_modified()
         self._checkpoint.vanished_files = list(self._absent)
         return self._finish()
+
+    def _take_counted(self, looked: Looked, known: list[Known]) -> None:
+        counters = self._counters
+        before = counters.files, counters.directories, counters.unchanged
+        if self._is_all_new(looked):
+            self._take_fresh(looked)
+        else:
+            self._take(looked, known)
+        if looked.directory.id in self._checkpoint.pending_directories:
+            # `--limit` cut it short: it will be listed, and counted, once more.
+            counters.files, counters.directories, counters.unchanged = before
 
     def _finish(self) -> Checkpoint:
         counters, checkpoint = self._counters, self._checkpoint
