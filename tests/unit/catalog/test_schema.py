@@ -1,0 +1,133 @@
+"""The schema: migrations say what the tables say, and a database is made, upgraded, copied or refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from scanner.catalog import schema
+from scanner.catalog.engine import Database
+from scanner.catalog.tables import metadata
+from scanner.errors import DatabaseRefused
+
+
+def set_schema(database: Database, revision: str) -> None:
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_migrations_make_the_tables_of_the_metadata(database: Database) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrations_make_every_index_as_the_metadata_has_it(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Autogenerate does not compare the conditions of partial indexes, and they carry the hot queries."""
+    query = {
+        "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+        "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()",
+    }[database.dialect]
+    with database.write() as connection:
+        migrated: dict[str, str] = dict(connection.execute(text(query)).all())
+        migrated.pop("alembic_version_pkc", None)
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+        created: dict[str, str] = dict(connection.execute(text(query)).all())
+        created.pop("alembic_version_pkc", None)
+    assert migrated == created
+
+
+def test_ids_are_never_reused_by_any_table_that_has_them(database: Database) -> None:
+    with database.read() as connection:
+        if database.dialect == "sqlite":
+            rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all()
+            numbered = {name for name, sql in rows if "AUTOINCREMENT" in (sql or "")}
+        else:
+            columns = inspect(connection).get_columns
+            numbered = {name for name in metadata.tables if columns(name)[0].get("autoincrement")}
+    assert {"libraries", "scans", "directories", "files", "outbox", "problems"} <= numbered
+
+
+def test_the_program_knows_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_folder()).replace("%", "%%"))
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.SCHEMA
+
+
+def test_opening_twice_keeps_the_catalogs_uuid(database: Database, database_url: str) -> None:
+    first = schema.catalog_uuid(database)
+    with schema.open_database(database_url) as again:
+        assert schema.catalog_uuid(again) == first
+
+
+def test_a_newer_schema_is_refused_with_the_remedy(database: Database, database_url: str) -> None:
+    set_schema(database, "9999")
+    with pytest.raises(DatabaseRefused, match=r"schema 9999.*upgrade scanner"):
+        schema.open_database(database_url)
+    with pytest.raises(DatabaseRefused, match="9999"):
+        schema.upgrade(database)
+
+
+def test_an_older_schema_is_copied_and_upgraded_on_sqlite_and_refused_on_postgresql(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = schema.catalog_uuid(database)
+    monkeypatch.setattr(schema, "SCHEMA", "0002")
+    monkeypatch.setattr(schema, "_migrate", lambda _: None)
+    if database.dialect == "postgresql":
+        with pytest.raises(DatabaseRefused, match="scanner db upgrade"):
+            schema.open_database(database_url)
+        return
+    schema.open_database(database_url).close()
+    assert database.file is not None
+    copy = database.file.with_name(f"{database.file.name}.before-0002")
+    with Database(f"sqlite:///{copy}") as copied:
+        assert schema.current_schema(copied) == "0001"
+    assert schema.catalog_uuid(database) == before
+
+
+def test_two_processes_that_open_a_fresh_database_at_once_agree(database_url: str) -> None:
+    program = (
+        "import sys; from scanner.catalog.schema import open_database, catalog_uuid;"
+        " print(catalog_uuid(open_database(sys.argv[1])))"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, database_url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    ended = [process.communicate(timeout=60) for process in running]
+    assert [error for _, error in ended] == [""] * 4
+    assert len({output for output, _ in ended}) == 1
+    with schema.open_database(database_url) as database:
+        assert schema.current_schema(database) == schema.SCHEMA
+
+
+def test_a_backup_is_a_usable_copy_that_is_another_catalog(database: Database, tmp_path: Path) -> None:
+    target = tmp_path / "copies" / "catalog.backup"
+    if database.dialect == "postgresql":
+        with pytest.raises(DatabaseRefused, match="pg_dump"):
+            schema.backup(database, target)
+        return
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO roles (name) VALUES ('here')"))
+    schema.backup(database, target)
+    with schema.open_database(f"sqlite:///{target}") as copy:
+        assert schema.catalog_uuid(copy) != schema.catalog_uuid(database)
+        with copy.read() as connection:
+            assert connection.scalar(text("SELECT name FROM roles")) == "here"
+    with pytest.raises(DatabaseRefused, match="exists already"):
+        schema.backup(database, target)
