@@ -76,7 +76,7 @@ def _outbox(settings: Settings, database: Database) -> Finding:
     waiting = outbox.depth(database)
     if not waiting:
         return Finding("outbox", "ok", "empty")
-    text = f"{waiting:,} messages wait, the oldest for {outbox.oldest_age_s(database):,.0f} s"
+    text = f"messages waiting: {waiting:,}, the oldest for {outbox.oldest_age_s(database):,.0f} s"
     if settings.embedded_broker or waiting > _LARGE_OUTBOX:
         return Finding("outbox", "warn", text, "configure a broker; the next run sends them")
     return Finding("outbox", "ok", text)

@@ -283,7 +283,7 @@ class _Run:
         status = None if self._broker_side is None else self._broker_side.status
         waiting = None
         if status is not None and status.state not in _QUIET_STATES:
-            waiting = status.detail or f"the broker side: {status.state}"
+            waiting = status.detail or f"broker side {status.state}"
         self._observe(
             RunProgress(
                 elapsed_s=time.monotonic() - self._started,

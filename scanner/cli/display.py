@@ -241,5 +241,6 @@ def _broker_facts(progress: RunProgress, rates: Rates) -> list[str]:
 
 def _confirmed(progress: RunProgress) -> str:
     """Return what was confirmed; beyond this run's own tasks there are those that waited in the outbox."""
-    total = f" of {progress.tasks_sent:,}" if progress.tasks_sent >= progress.tasks_confirmed else ""
+    sent = progress.tasks_sent
+    total = f" of {sent:,}" if sent and sent >= progress.tasks_confirmed else ""
     return f"{progress.tasks_confirmed:,}{total} tasks confirmed"

@@ -96,8 +96,9 @@ def _planned(result: RunResult) -> list[str]:
         return []
     several = len({change.library for change in result.changes}) > 1
     rows = [_change(change, several=several) for change in result.changes[:CHANGES_SHOWN]]
-    more = max(len(result.changes), result.totals.tasks) - len(rows)
-    return ["would hand out:", *rows, *([f"  and {more:,} more (--json lists them)"] if more else [])]
+    listed = len(result.changes)
+    more = max(listed, result.totals.tasks) - len(rows)
+    return ["would hand out:", *rows, *([f"  and {more:,} more (--json lists {listed:,})"] if more else [])]
 
 
 def _change(change: PlannedChange, *, several: bool) -> str:

@@ -194,7 +194,7 @@ def test_dry_run_lists_the_first_fifty_changes_and_counts_the_rest() -> None:
     assert told[start + 1] == f"  moved     old/{HARMLESS} -> new/{HARMLESS}"
     assert told[start + 2] == "  added     0.mkv"
     assert told[start + 51 :] == [
-        "  and 11 more (--json lists them)",
+        "  and 11 more (--json lists 61)",
         "note: this was a dry run: nothing was written, nothing was sent",
     ]
 
