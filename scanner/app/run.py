@@ -213,6 +213,7 @@ class _Run:
             log.error("scan.failed", path=part.path, error=str(error))  # noqa: TRY400 - the sentence says it all
             part.error = library_error(part.path, error)
             part.phase = Phase.FAILED
+            part.waiting_for = None
             part.exit_codes.append(error.exit_code)
 
     async def _scan_target(self, part: _Part, target: Target) -> None:

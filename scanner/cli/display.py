@@ -240,7 +240,11 @@ def _broker_facts(progress: RunProgress, rates: Rates) -> list[str]:
 
 
 def _confirmed(progress: RunProgress) -> str:
-    """Return what was confirmed; beyond this run's own tasks there are those that waited in the outbox."""
+    """Return what was confirmed in this run, and of how many where both counts are of the same tasks.
+
+    They are not when older messages waited in the outbox, or after a resume: earlier runs sent a part.
+    """
     sent = progress.tasks_sent
-    total = f" of {sent:,}" if sent and sent >= progress.tasks_confirmed else ""
+    alike = sent >= progress.tasks_confirmed and not any(row.resumed for row in progress.libraries)
+    total = f" of {sent:,}" if sent and alike else ""
     return f"{progress.tasks_confirmed:,}{total} tasks confirmed"

@@ -17,7 +17,7 @@ def status(report: StatusReport) -> str:
     )
     lines = [
         f"database  {shown(report.database)}",
-        f"broker    {shown(report.broker)}",
+        f"broker    {'none is configured' if report.broker == 'embedded' else shown(report.broker)}",
         f"outbox    {waiting}" + (f"; published by {shown(report.relay)}" if report.relay else ""),
         "",
         libraries(report.libraries),

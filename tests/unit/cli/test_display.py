@@ -48,7 +48,7 @@ def drawn(progress: RunProgress) -> str:
 def test_lines_say_everything_once() -> None:
     assert lines(PROGRESS, Rates()) == [
         f"{HARMLESS}: walking (resumed), 1,234 directories and 56 to go, 2,000 files, 12 added",
-        "broker: 100 of 200 tasks confirmed, 3 messages in the outbox",
+        "broker: 100 tasks confirmed, 3 messages in the outbox",
         "waiting: broker blocked",
     ]
 
@@ -58,7 +58,7 @@ def test_picture_shows_hostile_names_as_text() -> None:
     assert [line.rstrip() for line in shown.splitlines()] == [
         f"{HARMLESS}  walking (resumed)",
         " " * len(HARMLESS) + "  1,234 directories and 56 to go, 2,000 files, 12 added",
-        "broker".ljust(len(HARMLESS)) + "  100 of 200 tasks confirmed, 3 messages in the outbox",
+        "broker".ljust(len(HARMLESS)) + "  100 tasks confirmed, 3 messages in the outbox",
         "waiting".ljust(len(HARMLESS)) + "  broker blocked",
         "12 s",
     ]
@@ -213,6 +213,8 @@ def test_quick_scan_that_listed_nothing_does_not_say_that_it_found_no_directory(
 def test_broker_line_counts_what_waited_before_and_says_when_there_is_no_broker() -> None:
     earlier = RunProgress(1.0, tasks_sent=2, tasks_confirmed=300, outbox_messages=4)
     assert lines(earlier, Rates()) == ["broker: 300 tasks confirmed, 4 messages in the outbox"]
+    alike = replace(PROGRESS, libraries=(replace(ROW, resumed=False),))
+    assert lines(alike, Rates())[1] == "broker: 100 of 200 tasks confirmed, 3 messages in the outbox"
     without = replace(earlier, tasks_confirmed=0, has_broker=False)
     assert lines(without, Rates()) == ["broker: none is configured, 4 messages in the outbox"]
     assert lines(replace(without, outbox_messages=0), Rates()) == []
