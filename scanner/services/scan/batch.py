@@ -156,8 +156,8 @@ class _Build:
             self._take_fresh(looked)
         else:
             self._take(looked, known)
-        if looked.directory.id in self._checkpoint.pending_directories:
-            # `--limit` cut it short: it will be listed, and counted, once more.
+        if self._over_limit() and looked.directory.id not in self._checkpoint.done_directories:
+            # Cut short: it will be listed, and counted, once more.
             counters.files, counters.directories, counters.unchanged = before
 
     def _finish(self) -> Checkpoint:
