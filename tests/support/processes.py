@@ -160,15 +160,23 @@ class ScannerRun:
     """
 
     def __init__(
-        self, arguments: Sequence[str | os.PathLike[str]], *, environment: Mapping[str, str], folder: Path
+        self,
+        arguments: Sequence[str | os.PathLike[str]],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        wrapper: Sequence[str] = (),
     ) -> None:
-        """Start `scanner <arguments>`; its output goes to files in `folder`."""
+        """Start `scanner <arguments>`; its output goes to files in `folder`.
+
+        `wrapper` is a command that becomes the one given to it, as `nice` does.
+        """
         number = secrets.token_hex(4)
         self._stdout, self._stderr = folder / f"{number}.stdout", folder / f"{number}.stderr"
         self.mark = environment[MARK]
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
-                scanner_command(*arguments),
+                [*wrapper, *scanner_command(*arguments)],
                 env=dict(environment),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

@@ -169,6 +169,10 @@ class Stage:
 
     def start(self, *arguments: Argument, **settings: str) -> ScannerRun:
         """Start `scanner <arguments>`, against our broker unless `broker_url` says otherwise."""
+        return self.start_in((), *arguments, **settings)
+
+    def start_in(self, wrapper: Sequence[str], *arguments: Argument, **settings: str) -> ScannerRun:
+        """Start `scanner <arguments>` through a command that becomes it."""
         given: dict[str, str] = {
             "database_url": self.database_url,
             "prefix": self.prefix,
@@ -178,7 +182,7 @@ class Stage:
             **settings,
         }
         environment = processes.scanner_environment(self.folder, **given)
-        return ScannerRun(arguments, environment=environment, folder=self.folder)
+        return ScannerRun(arguments, environment=environment, folder=self.folder, wrapper=wrapper)
 
     def run(self, *arguments: Argument, exit_code: int = 0, **settings: str) -> dict[str, Any]:
         """Run a command with `--json` to its end, see that it left in good order, and return its document."""
