@@ -1,6 +1,7 @@
 """`scanner doctor`: looks at everything a run needs and says in one line each how it stands and what to do."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,7 @@ from scanner.urls import mask
 
 _ANSWER_WITHIN_S = 10.0
 _LARGE_OUTBOX = 100_000
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def diagnose(settings: Settings) -> list[Finding]:
@@ -34,7 +36,7 @@ def diagnose(settings: Settings) -> list[Finding]:
             findings.append(_outbox(settings, database))
             findings.extend(_roots(database))
     except ScannerError as error:
-        findings.insert(0, Finding("database", "fail", str(error), "see the text"))
+        findings.insert(0, Finding("database", "fail", str(error)))
     return findings
 
 
@@ -91,12 +93,13 @@ def _root(library: Library) -> Finding:
     name = f"library {paths.printable(library.name)}"
     root = paths.printable(library.root)
     look = _look(library)
-    if look is None or look.status == "failed":
-        return Finding(
-            name, "fail", f"{root} does not answer or may not be read", f"ls -ld {root}; {_as_whom()}"
-        )
-    if look.status == "gone" or not look.is_directory:
+    if look is None:
+        return Finding(name, "fail", f"{root} does not answer: is it mounted?", f"ls -ld {root}")
+    if look.errno in _NOT_THERE or (look.status != "failed" and not look.is_directory):
         return Finding(name, "fail", f"{root} is not there", "mount it, or scanner library relocate")
+    if look.status == "failed":
+        text = f"{root} cannot be looked at: {os.strerror(look.errno)}"
+        return Finding(name, "fail", text, f"ls -ld {root}; {_as_whom()}")
     if not os.access(paths.to_os(library.root), os.R_OK | os.X_OK):
         return Finding(name, "fail", f"{root} may not be read", f"setfacl -R -m u:{os.getuid()}:rX {root}")
     mount = MountTable.load().of(os.fsencode(os.path.realpath(paths.to_os(library.root))))
