@@ -125,7 +125,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def examples(few: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return Hypothesis's settings: a modest number of examples, many in the full form."""
-    count = few * 20 if FULL else few
+    count = few * 10 if FULL else few
     return settings(
         max_examples=count,
         deadline=None,
