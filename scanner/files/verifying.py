@@ -19,13 +19,17 @@ class Verifier:
         self._tree, self._rules = tree, rules
 
     def check(self, request: CheckRequest) -> Checked:
-        """Tell whether a directory's mtime has moved. Never raises OSError."""
+        """Tell whether a directory's mtime has moved. Never raises OSError.
+
+        Where mtimes of directories are made up they tell nothing, and would be another at each look.
+        """
         try:
             found = self._tree.directory_stat(request.path)
         except OSError:
             return Checked(request.key, changed=True)
-        mtime_ns = self._tree.measure_of(request.path).mtime_ns(found.st_mtime_ns)
-        return Checked(request.key, mtime_ns != request.mtime_ns or not stat.S_ISDIR(found.st_mode))
+        measure = self._tree.measure_of(request.path)
+        has_moved = measure.tells_directory_changes and measure.mtime_ns(found.st_mtime_ns) != request.mtime_ns
+        return Checked(request.key, has_moved or not stat.S_ISDIR(found.st_mode))
 
     def verify(self, request: VerifyRequest) -> Verified:
         """Tell what is at a path. Never raises OSError."""
