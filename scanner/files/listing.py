@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Callable
 from itertools import islice
+from operator import itemgetter
 
 from scanner import media, paths
 from scanner.files import mounts
@@ -35,7 +36,11 @@ _CHUNK = 256
 """Entries between two signs of progress; a directory that fits is seen whole before it is judged."""
 
 _TRUST_AFTER_NS = 2_000_000_000
-_NEVER_NS = 1 << 63
+_NEVER_NS = 1 << 100
+"""Beyond every mtime."""
+
+_EARLIEST_NS = -mounts.LATEST_NS
+_NAME = itemgetter(0)
 _TYPE_BITS = 0o170000
 _INODE_LIMIT = 1 << 63
 _REGULAR = stat.S_IFREG
@@ -75,7 +80,8 @@ class _Look:
         self.started_ns = time.time_ns()
         self.settled_until_ns = self.started_ns - settle_ns if settle_ns else _NEVER_NS
         # up to here a file's numbers are its entry's as they are
-        self.plain_until_ns = self.settled_until_ns if measure.is_plain else -_NEVER_NS
+        last_ns = min(self.settled_until_ns, mounts.LATEST_NS)
+        self.plain_until_ns = last_ns if measure.is_plain else -_NEVER_NS
         self.mtime_ns = self.inode = self.parts = 0
         self.chain: Chain = ()
         self.is_picky = False
@@ -98,7 +104,7 @@ class _Look:
 
     def part(self) -> PackedListing:
         """Return what was found since the last part, as one part."""
-        self.files.sort()
+        self._order_files()
         reply = self._reply("part", pack(self.files, []), None, is_trustworthy=False)
         self.parts += 1
         self.clear()
@@ -106,8 +112,8 @@ class _Look:
 
     def end(self, digest_key: bytes) -> PackedListing:
         """Return the last part of a complete listing."""
-        self.files.sort()
-        self.subdirectories.sort()
+        self._order_files()
+        self._order_subdirectories()
         body, digest, is_clean = (
             pack(self.files, self.subdirectories),
             None,
@@ -125,12 +131,29 @@ class _Look:
     def failure(self, error: OSError) -> PackedListing:
         """Return the last part of a listing that could not be finished."""
         is_gone = error.errno in GONE and not isinstance(error, RootAway)
-        self.subdirectories.sort()
+        self._order_subdirectories()
         if not is_gone:
             self.problems.append(problem_of(self.path, error))
         return self._reply(
             "gone" if is_gone else "failed", pack([], self.subdirectories), None, is_trustworthy=False
         )
+
+    def _order_files(self) -> None:
+        """Sort the files of this part, each name once.
+
+        A file system may return a name twice: one that is renamed over meanwhile, or found on two branches.
+        """
+        names = set(map(_NAME, self.files))
+        names.update(map(_NAME, self.unsettled))
+        if len(names) < len(self.files) + len(self.unsettled):
+            unsettled = {entry[0]: entry for entry in self.unsettled}
+            latest = {entry[0]: entry for entry in self.files if entry[0] not in unsettled}
+            self.files, self.unsettled = list(latest.values()), list(unsettled.values())
+        self.files.sort()
+
+    def _order_subdirectories(self) -> None:
+        """Sort the subdirectories, each name once."""
+        self.subdirectories = sorted(dict(self.subdirectories).items())
 
     def _is_old_enough(self) -> bool:
         age_ns = self.started_ns - self.mtime_ns
@@ -233,7 +256,7 @@ class Lister:
                 look.trouble(name, error)
                 continue
             mtime_ns, inode = found.st_mtime_ns, found.st_ino
-            if mtime_ns > plain_until_ns or inode >= _INODE_LIMIT or not name.isascii():
+            if not _EARLIEST_NS <= mtime_ns <= plain_until_ns or inode >= _INODE_LIMIT or not name.isascii():
                 self._take_file(look, name, kind, found)
             elif found.st_mode & _TYPE_BITS == _REGULAR:  # not replaced since the directory was read
                 add((name, found.st_size, mtime_ns, inode, kind))
@@ -248,7 +271,7 @@ class Lister:
         inode = look.measure.inode(found.st_ino) if trusts_inode else 0
         entry = (paths.from_os(name), found.st_size, mtime_ns, inode, kind)
         if found.st_mtime_ns > look.settled_until_ns:
-            look.unsettled.append((*entry, found.st_ctime_ns))
+            look.unsettled.append((*entry, mounts.bounded_ns(found.st_ctime_ns)))
         else:
             look.files.append(entry)
 

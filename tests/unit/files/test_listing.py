@@ -1,16 +1,19 @@
 import os
 import socket
 import stat
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from scanner import paths
+from scanner.files import mounts
 from scanner.files.filters import Filters
-from scanner.files.wire import CheckRequest
+from scanner.files.frames import PackedListing
+from scanner.files.wire import CheckRequest, ListRequest
 from scanner.media import Kind
 
 from .support import EVERYTHING, OLD_NS, SETTLED, Local, make_tree, touch, walk
@@ -281,6 +284,79 @@ def test_an_entry_that_vanishes_or_fails_is_one_problem_and_the_rest_stands(
     assert (listing.status, listing.digest, listing.trustworthy) == ("ok", None, False)
 
 
+_AGES = {"1600.mkv": -11_676_096_000, "2300.mkv": 10_413_792_000}
+_MOST_NS = (1 << 63) - 1
+
+
+@pytest.fixture
+def timeless_path() -> Iterator[Path]:
+    """A folder on tmpfs, which keeps every time (ext4 does not)."""
+    with tempfile.TemporaryDirectory(prefix="scanner-", dir="/dev/shm") as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize("settle_s", [0, 60])
+def test_times_of_other_centuries_fit_a_database(timeless_path: Path, settle_s: float) -> None:
+    for name, second in _AGES.items():
+        touch(timeless_path / name, mtime_ns=second * 10**9)
+    os.utime(timeless_path, ns=(_AGES["2300.mkv"] * 10**9,) * 2)
+    local = Local(timeless_path, settle_s=settle_s)
+    listing = local.listing()
+    mtimes = {entry[0]: entry[2] for entry in (*listing.files, *listing.unsettled)}
+    assert mtimes == {"1600.mkv": -_MOST_NS, "2300.mkv": _MOST_NS}
+    assert [entry[0] for entry in listing.unsettled] == (["2300.mkv"] if settle_s else [])
+    assert listing.mtime_ns == _MOST_NS
+    assert not local.verifier.check(CheckRequest(1, "", _MOST_NS)).changed
+    assert local.verify("2300.mkv").mtime_ns == _MOST_NS
+
+
+class _Twice:
+    """A directory read while names are renamed over: each entry comes once more at the end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._entries: list[os.DirEntry[str]] = []
+        for _ in range(2):
+            with _SCANDIR(descriptor) as entries:
+                self._entries += entries
+
+    def __enter__(self) -> Iterator[os.DirEntry[str]]:
+        return iter(self._entries)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+_SCANDIR = os.scandir
+
+
+@pytest.mark.parametrize("settle_s", [0, 60])
+def test_a_name_that_is_read_twice_is_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settle_s: float
+) -> None:
+    make_tree(tmp_path, "a.mkv", "b.mkv", "sub/", "other/")
+    touch(tmp_path / "new.mkv", mtime_ns=time.time_ns())
+    once = Local(tmp_path, settle_s=settle_s).listing()
+    monkeypatch.setattr(os, "scandir", _Twice)
+    assert Local(tmp_path, settle_s=settle_s).listing() == once
+    assert (len(once.files) + len(once.unsettled), len(once.subdirectories)) == (3, 2)
+
+
+def test_a_file_that_is_read_again_while_it_is_written_is_unsettled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = touch(tmp_path / "a.mkv")
+    local = Local(tmp_path, settle_s=60, part_size=1)  # a chunk of one entry, and no part before the second
+    local.lister._part_size = 100
+    monkeypatch.setattr(os, "scandir", _Twice)
+    parts: list[PackedListing] = []
+    last = local.lister.list_directory(
+        ListRequest(1, ""), parts.append, lambda: os.utime(path, ns=(time.time_ns(),) * 2)
+    )
+    assert parts == []
+    assert [entry[0] for entry in last.listing.unsettled] == ["a.mkv"]
+    assert last.listing.file_count == 1
+
+
 def test_settled_is_older_than_settle_s(tmp_path: Path) -> None:
     now_ns = time.time_ns()
     touch(tmp_path / "old.mkv", mtime_ns=now_ns - 3600 * 10**9)
@@ -336,6 +412,17 @@ def test_check_tells_whether_the_mtime_moved(tmp_path: Path) -> None:
     assert not local.verifier.check(CheckRequest(1, "a", mtime_ns)).changed
     assert local.verifier.check(CheckRequest(1, "a", mtime_ns - 1)).changed
     assert local.verifier.check(CheckRequest(1, "nothing", mtime_ns)).changed
+    assert local.verifier.check(CheckRequest(1, "file.mkv", OLD_NS)).changed
+
+
+def test_a_check_asks_nothing_of_directory_times_that_are_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tree(tmp_path, "a/x.mkv", "file.mkv")
+    monkeypatch.setattr(mounts, "tells_directory_changes", lambda _: False)
+    local = Local(tmp_path)
+    assert not local.verifier.check(CheckRequest(1, "a", OLD_NS)).changed
+    assert local.verifier.check(CheckRequest(1, "nothing", OLD_NS)).changed
     assert local.verifier.check(CheckRequest(1, "file.mkv", OLD_NS)).changed
 
 

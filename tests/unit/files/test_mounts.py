@@ -84,3 +84,11 @@ def test_numbers_are_read_by_the_file_systems_rules() -> None:
     assert ext4.mtime_ns(3_999_999_999) == 3_999_999_999
     assert ext4.inode((1 << 64) - 1) == -1
     assert ext4.inode(77) == 77
+
+
+@pytest.mark.parametrize("fs_type", ["ext4", "vfat"])
+def test_times_beyond_what_a_database_holds_are_the_nearest_that_fit(fs_type: str) -> None:
+    measure, most = mounts.Measure(fs_type), (1 << 63) - 1
+    assert measure.mtime_ns(4 * most) == most
+    assert measure.mtime_ns(-4 * most) == -most
+    assert mounts.bounded_ns(most + 1) == most
