@@ -39,7 +39,8 @@ class IdSource:
     def _reserve(self) -> None:
         with self._database.write() as connection:
             reserve = _reserve_sqlite if self._database.dialect == "sqlite" else _reserve_postgresql
-            self._free.extend(reserve(connection, self._table.name, self._block))
+            block = reserve(connection, self._table.name, self._block)
+        self._free.extend(block)  # only now: what was not committed is not ours
         self._block = min(self._block * 2, _LARGEST_BLOCK)
 
 

@@ -1,13 +1,17 @@
 """Ids are given out ahead, and never twice: not after a restart, not after the highest row was deleted."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import Connection
 
 from scanner.catalog.engine import Database
 from scanner.catalog.ids import IdSource
 from scanner.catalog.tables import directories, files
+from scanner.errors import DatabaseUnavailable
 
 
 def take(source: IdSource, count: int) -> list[int]:
@@ -39,6 +43,25 @@ def test_a_restart_wastes_ids_but_repeats_none(database: Database) -> None:
     before = set(take(IdSource(database, files), 10))
     after = take(IdSource(database, files), 300)
     assert before.isdisjoint(after)
+
+
+def test_ids_whose_reservation_was_not_committed_are_not_given_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = database.write
+
+    @contextmanager
+    def fail_at_commit() -> Iterator[Connection]:
+        with write() as connection:
+            yield connection
+            raise DatabaseUnavailable("the disk is full")
+
+    source = IdSource(database, files)
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "write", fail_at_commit)
+        with pytest.raises(DatabaseUnavailable):
+            source.take()
+    assert set(take(IdSource(database, files), 50)).isdisjoint(take(source, 50))
 
 
 def test_tables_have_ids_of_their_own(database: Database) -> None:
