@@ -30,7 +30,7 @@ class Owner(msgspec.Struct, frozen=True):
             boot=_boot_id(),
             pid_namespace=_pid_namespace(),
             pid=pid,
-            started=_start_time(pid) or 0,
+            started=_start_time(_read(f"/proc/{pid}/stat") or "") or 0,
         )
 
     @classmethod
@@ -53,7 +53,10 @@ class Owner(msgspec.Struct, frozen=True):
         """
         if (self.boot, self.pid_namespace) != (_boot_id(), _pid_namespace()):
             return False
-        return _start_time(self.pid) != self.started
+        stat = _read(f"/proc/{self.pid}/stat")
+        if stat is None:
+            return not _answers(self.pid)
+        return _start_time(stat) != self.started
 
     @property
     def described(self) -> str:
@@ -72,13 +75,21 @@ def _pid_namespace() -> str:
         return "unknown"
 
 
-def _start_time(pid: int) -> int | None:
-    """Return when a living process started, in clock ticks since boot; None for one that is gone."""
-    stat = _read(f"/proc/{pid}/stat")
-    if stat is None:
-        return None
+def _start_time(stat: str) -> int | None:
+    """Return when a living process started, in clock ticks since boot; None for one that has ended."""
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    return None if not fields or fields[0] in "ZX" else int(fields[19])
+
+
+def _answers(pid: int) -> bool:
+    """Tell whether there is a process that /proc does not show: with `hidepid`, another user's is hidden."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _read(path: str) -> str | None:
