@@ -67,7 +67,9 @@ class Crashes:
     def _see_it_go_on(self) -> None:
         started = time.monotonic()
         run = self.start()
-        wait_until(lambda: "scan.resumed" in run.stderr, 30, what="the scan goes on", interval_s=0.01)
+        wait_until(
+            lambda: self._alive(run) and "scan.resumed" in run.stderr, 30, what="it goes on", interval_s=0.01
+        )
         self.slowest_start_s = max(self.slowest_start_s, time.monotonic() - started)
 
     @staticmethod
@@ -82,7 +84,7 @@ def test_nothing_is_missing_repeated_wrongly_or_left_over_after_kills(
 ) -> None:
     kills = size(6 if any_stage.catalog.file else 4, 30)
     report = tmp_path / "listed"
-    slow = combined(shims.slow(root=library, directory_ms=2), shims.listed(library, report))
+    slow = combined(shims.slow(root=library, directory_ms=size(4, 25)), shims.listed(library, report))
     crashes = Crashes(
         any_stage, library, {**slow, "walk_threads": "1", "batch_files": str(BATCH_FILES), "batch_size": "5"}
     )
