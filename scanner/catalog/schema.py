@@ -9,10 +9,10 @@ import time
 import uuid
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, inspect, select, text, update
+from sqlalchemy import Connection, delete, insert, inspect, select, text, update
 
 from scanner.catalog.engine import Database
-from scanner.catalog.tables import catalog
+from scanner.catalog.tables import catalog, libraries, outbox, roles
 from scanner.errors import DatabaseRefused
 
 SCHEMA = "0001"
@@ -102,7 +102,10 @@ def catalog_uuid(database: Database) -> str:
 
 
 def backup(database: Database, target: Path) -> None:
-    """Write an online copy of an SQLite catalog to a file that must not exist yet.
+    """Write an online copy of an SQLite catalog to a file that must not exist yet; it appears whole or not.
+
+    The copy is a catalog of its own: it holds neither unsent messages, which bear the name of the original and
+    are sent by that, nor leases.
 
     Raises:
         DatabaseRefused: the database is not SQLite, or the target exists.
@@ -112,11 +115,25 @@ def backup(database: Database, target: Path) -> None:
     if target.exists():
         raise DatabaseRefused(f"backup {target} exists already: name another file")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with database.autocommit() as connection:
-        connection.exec_driver_sql("VACUUM INTO ?", (str(target),))
-    with Database(f"sqlite:///{target}") as copy, copy.write() as connection:
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with database.autocommit() as connection:
+            connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
+        _make_independent(part)
+        part.rename(target)
+    finally:
+        for leftover in ("", "-wal", "-shm"):
+            part.with_name(part.name + leftover).unlink(missing_ok=True)
+
+
+def _make_independent(file: Path) -> None:
+    with Database(f"sqlite:///{file}") as copy, copy.write() as connection:
         # Ids given out after the backup would come twice: what is restored is another catalog.
         connection.execute(update(catalog).values(uuid=str(uuid.uuid4())))
+        connection.execute(delete(outbox))
+        connection.execute(update(libraries).values(lease_owner=None, lease_since=None, lease_expires_at=None))
+        connection.execute(update(roles).values(owner=None, since=None, expires_at=None))
 
 
 def _is_older(found: str) -> bool:

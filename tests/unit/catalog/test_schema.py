@@ -14,7 +14,7 @@ from sqlalchemy import inspect, text
 from scanner.catalog import schema
 from scanner.catalog.engine import Database
 from scanner.catalog.tables import metadata
-from scanner.errors import DatabaseRefused
+from scanner.errors import DatabaseRefused, DatabaseUnavailable
 
 
 def set_schema(database: Database, revision: str) -> None:
@@ -123,11 +123,52 @@ def test_a_backup_is_a_usable_copy_that_is_another_catalog(database: Database, t
             schema.backup(database, target)
         return
     with database.write() as connection:
-        connection.execute(text("INSERT INTO roles (name) VALUES ('here')"))
+        connection.execute(
+            text("INSERT INTO roles (name, owner, since, expires_at) VALUES ('here', 'me', 1, 2)")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO libraries (name, host, root, created_at, lease_owner, lease_expires_at)"
+                " VALUES ('films', 'h', '/films', 0, 'me', 99999999999)"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO outbox (scan_id, message_id, routing_key, task_count, created_at, body)"
+                " VALUES (1, 'm', 'tasks', 1, 0, 'the uuid of the original')"
+            )
+        )
     schema.backup(database, target)
     with schema.open_database(f"sqlite:///{target}") as copy:
         assert schema.catalog_uuid(copy) != schema.catalog_uuid(database)
         with copy.read() as connection:
-            assert connection.scalar(text("SELECT name FROM roles")) == "here"
+            assert connection.execute(text("SELECT name, owner, expires_at FROM roles")).all() == [
+                ("here", None, None)
+            ]
+            assert connection.execute(text("SELECT name, lease_owner FROM libraries")).all() == [
+                ("films", None)
+            ]
+            assert connection.scalar(text("SELECT count(*) FROM outbox")) == 0
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM outbox")) == 1
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
     with pytest.raises(DatabaseRefused, match="exists already"):
         schema.backup(database, target)
+
+
+def test_a_backup_that_fails_leaves_nothing_and_one_that_was_killed_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_file: Path) -> None:
+        raise DatabaseUnavailable("the disk is full")
+
+    target = tmp_path / "copies" / "catalog.backup"
+    with schema.open_database(f"sqlite:///{tmp_path}/catalog.db") as database:
+        with monkeypatch.context() as patched:
+            patched.setattr(schema, "_make_independent", fail)
+            with pytest.raises(DatabaseUnavailable):
+                schema.backup(database, target)
+        assert list(target.parent.iterdir()) == []
+        (target.parent / "catalog.backup.part").write_text("half of one")
+        schema.backup(database, target)
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
