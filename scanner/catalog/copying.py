@@ -1,8 +1,11 @@
-"""A copy of the catalog to rehearse on: the same rows in an SQLite file, without outbox or leases."""
+"""A copy of the catalog to rehearse on: the same rows in an SQLite file, without outbox or leases.
+
+All of it is read in one snapshot: a scan that commits meanwhile is in the copy entirely or not at all.
+"""
 
 from pathlib import Path
 
-from sqlalchemy import Table, select
+from sqlalchemy import Connection, Table, select
 
 from scanner.catalog import tables
 from scanner.catalog.bulk import insert_rows
@@ -25,14 +28,15 @@ def copy_catalog(source: Database, file: Path) -> Database:
     copy = Database(f"sqlite:///{file}")
     with copy.write() as connection:
         tables.metadata.create_all(connection)
-    for table in _COPIED:
-        _copy_table(source, copy, table)
+    with source.snapshot() as reading:
+        for table in _COPIED:
+            _copy_table(reading, copy, table)
     return copy
 
 
-def _copy_table(source: Database, copy: Database, table: Table) -> None:
+def _copy_table(reading: Connection, copy: Database, table: Table) -> None:
     columns = [column for column in table.c if column.name not in _LEFT_OUT]
     names = [column.name for column in columns]
-    with source.unbuffered() as reading, copy.write() as writing:
+    with copy.write() as writing:
         for rows in reading.execute(select(*columns)).partitions(_CHUNK):
             insert_rows(writing, table, names, [tuple(row) for row in rows])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from sqlalchemy import Connection, Engine, Float, QueuePool, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -36,6 +36,9 @@ _SQLITE_PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 2000",
     "PRAGMA journal_size_limit = 67108864",
 )
+
+
+_STREAMING: dict[str, Any] = {"stream_results": True, "yield_per": 2000}
 
 
 class database_now(GenericFunction[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -91,10 +94,10 @@ class Database:
             yield connection
 
     @contextmanager
-    def _transaction(self, mode: str) -> Iterator[Connection]:
+    def _transaction(self, mode: str, **options: str) -> Iterator[Connection]:
         try:
             with self._engine.connect() as connection:
-                connection.execution_options(begin_mode=mode)
+                connection.execution_options(begin_mode=mode, **options)
                 with connection.begin():
                     yield connection
         except SQLAlchemyError as error:
@@ -104,7 +107,15 @@ class Database:
     def unbuffered(self) -> Iterator[Connection]:
         """Give a connection in a read transaction whose results stream: for millions of rows."""
         with self.read() as connection:
-            yield connection.execution_options(stream_results=True, yield_per=2000)
+            yield connection.execution_options(**_STREAMING)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Give a connection whose reads stream, as `unbuffered` does, and all see the same moment."""
+        # a read transaction of SQLite is a snapshot, one of PostgreSQL has to be told to be
+        isolation = {} if self.dialect == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        with self._transaction("DEFERRED", **isolation) as connection:
+            yield connection.execution_options(**_STREAMING)
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
