@@ -19,6 +19,7 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from scanner.catalog import translation
 from scanner.errors import UsageError
+from scanner.urls import mask
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -79,7 +80,7 @@ class Database:
     @property
     def shown(self) -> str:
         """The URL with its password masked."""
-        return self.url.render_as_string(hide_password=True)
+        return mask(self.url.render_as_string(hide_password=False))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -142,21 +143,23 @@ class Database:
 def _parse_url(text: str) -> URL:
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: the port is no number
         raise UsageError("database_url is not a URL: expected sqlite:///FILE or postgresql://...") from error
     backend = url.get_backend_name()
     if backend == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and url.database:
         return url.set(drivername="sqlite+pysqlite")
-    raise UsageError(f"database_url {url.render_as_string()}: expected sqlite:///FILE or postgresql://...")
+    raise UsageError(f"database_url {mask(text)}: expected sqlite:///FILE or postgresql://...")
 
 
 def _create_engine(url: URL, busy_timeout_s: float) -> Engine:
     if url.get_backend_name() == "sqlite":
         # Last in, first out: the connection with the warm page cache works, the others stay small.
         arguments = {"timeout": busy_timeout_s, "check_same_thread": False}
-        engine = create_engine(url, connect_args=arguments, poolclass=QueuePool, pool_use_lifo=True)
+        engine = create_engine(
+            url, connect_args=arguments, poolclass=QueuePool, pool_use_lifo=True, hide_parameters=True
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -170,7 +173,19 @@ def _create_engine(url: URL, busy_timeout_s: float) -> Engine:
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
     }
-    return create_engine(url, connect_args=parameters, pool_pre_ping=True, pool_size=5)
+    _refuse_unknown_options(url)
+    return create_engine(url, connect_args=parameters, pool_pre_ping=True, pool_size=5, hide_parameters=True)
+
+
+def _refuse_unknown_options(url: URL) -> None:
+    """See that libpq knows every option of the URL, before a connection is tried with it."""
+    import psycopg  # noqa: PLC0415 - with SQLite it is never loaded
+
+    try:
+        psycopg.conninfo.make_conninfo(**dict.fromkeys(url.query, "x"))
+    except psycopg.ProgrammingError as error:
+        shown, reason = mask(url.render_as_string(hide_password=False)), str(error).strip()
+        raise UsageError(f"database_url {shown}: {reason}") from error
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:

@@ -9,7 +9,7 @@ import re
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from scanner.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
 
@@ -33,11 +33,24 @@ _POSTGRESQL_TEMPORARY_CLASSES = ("08", "40", "53", "55", "57", "58")
 def translate(error: SQLAlchemyError, shown_url: str, file: Path | None) -> Exception:
     """Return our error for the driver's; programming errors come back as they are."""
     original = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(error, IntegrityError | DataError):
+        return DatabaseError(f"database {shown_url} refuses a row: {_without_values(error)}")
     if isinstance(original, sqlite3.DatabaseError):
         return _translate_sqlite(original, file) or error
     if original is not None and not isinstance(original, sqlite3.Error):
         return _translate_postgresql(original, shown_url) or error
     return error
+
+
+def _without_values(error: IntegrityError | DataError) -> str:
+    """Return what was wrong with a row, and nothing of what stood in it: file names are private.
+
+    A violated constraint is named in the first line; PostgreSQL's other lines, and all that it says about a
+    value out of range, quote the row.
+    """
+    if isinstance(error, IntegrityError):
+        return str(error.orig).strip().partition("\n")[0]
+    return type(error.orig).__name__
 
 
 def _translate_sqlite(error: sqlite3.Error, file: Path | None) -> DatabaseError | None:

@@ -144,7 +144,49 @@ def test_a_postgresql_that_is_not_there_is_unavailable_and_its_password_hidden()
     assert isinstance(error.value, DatabaseError)
 
 
-@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://", "nonsense"])
+def test_a_password_among_the_parameters_is_hidden_too() -> None:
+    with Database("postgresql://h/db?password=s3cret") as database:
+        assert database.shown == "postgresql+psycopg://h/db?password=***"
+    with pytest.raises(UsageError, match="password=") as error:
+        Database("mysql://u:s3cret@h/db?password=s3cret")
+    assert "s3cret" not in str(error.value)
+
+
+def test_an_option_that_postgresql_does_not_know_is_named() -> None:
+    with pytest.raises(UsageError, match='invalid connection option "foo"') as error:
+        Database("postgresql://u:s3cret@h/db?foo=bar")
+    assert "s3cret" not in str(error.value)
+
+
+def _insert_file(database: Database, **values: object) -> None:
+    row = {"id": 1, "directory_id": 1, "name": "private.mkv", "size": 1, **values}
+    with database.write() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO files (id, directory_id, name, size, mtime_ns, kind, state, revision, content)"
+                " VALUES (:id, :directory_id, :name, :size, 0, 1, 1, 1, 1)"
+            ),
+            row,
+        )
+
+
+def test_a_row_that_breaks_a_constraint_is_an_error_that_tells_nothing_of_the_row(database: Database) -> None:
+    _insert_file(database)
+    with pytest.raises(DatabaseError, match="files") as error:
+        _insert_file(database, id=2)
+    assert "private" not in str(error.value)
+    assert "hide_parameters=True" in str(error.value.__cause__)
+
+
+@pytest.mark.postgresql
+def test_a_number_that_does_not_fit_is_an_error_that_tells_nothing_of_the_row(database: Database) -> None:
+    if database.dialect == "postgresql":
+        with pytest.raises(DatabaseError, match="NumericValueOutOfRange") as error:
+            _insert_file(database, size=1 << 63)
+        assert str(1 << 63) not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://", "nonsense", "postgresql://h:port/db"])
 def test_another_kind_of_url_is_a_usage_error(url: str) -> None:
     with pytest.raises(UsageError, match="database_url"):
         Database(url)
