@@ -169,7 +169,7 @@ def upgrade() -> None:
         sa.Column("options", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("phase", sa.Text(), server_default="walk", nullable=False),
-        sa.Column("deletions_allowed", sa.Boolean(), nullable=True),
+        sa.Column("commits", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("counters", sa.Text(), server_default="{}", nullable=False),
         sa.Column("deleted", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("started_at", sa.Float(), nullable=False),

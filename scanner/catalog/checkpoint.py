@@ -73,6 +73,7 @@ class ChangedFile(NamedTuple):
 class MovedFile(NamedTuple):
     """A known file at another place, its content the same; `id` and `old_revision` find the row."""
 
+    source_directory_id: int
     directory_id: int
     name: str
     revision: int
@@ -106,7 +107,7 @@ class Checkpoint:
     pending_directories: set[int] = field(default_factory=set)
     done_directories: dict[int, DoneDirectory] = field(default_factory=dict)
     failed_directories: set[int] = field(default_factory=set)
-    """Directories that could not be listed: done for this scan, and what they hold stays as it was."""
+    """Directories that could not be listed: not pending, not seen, and what they hold stays as it was."""
     vanished_directories: set[int] = field(default_factory=set)
     new_files: list[NewFile] = field(default_factory=list)
     changed_files: list[ChangedFile] = field(default_factory=list)
@@ -116,6 +117,8 @@ class Checkpoint:
     vanished_files: list[int] = field(default_factory=list)
     present_files: list[int] = field(default_factory=list)
     """Files once marked vanished that were seen again."""
+    renumbered_files: list[tuple[int, int]] = field(default_factory=list)
+    """Inode and file id of files whose inode was not known: no change of theirs."""
     messages: list[Message] = field(default_factory=list)
     problems: list[ProblemRow] = field(default_factory=list)
     dirty: dict[str, str] = field(default_factory=dict)
@@ -175,7 +178,7 @@ def _write_directories(connection: Connection, scan: ScanRecord, checkpoint: Che
     update_rows(connection, directories, ("pending_scan", "missing", "vanished_scan"), ("id",), pending)
     rows = [(*state, scan.id, None, None, False, key) for key, state in done.items()]
     update_rows(connection, directories, _DONE_COLUMNS, ("id",), rows)
-    failed = [(None, None, None, scan.id, key) for key in checkpoint.failed_directories]
+    failed = [(None, None, None, None, key) for key in checkpoint.failed_directories]
     update_rows(connection, directories, _FAILED_COLUMNS, ("id",), failed)
     for directory_id in checkpoint.vanished_directories:
         _mark_subtree_vanished(connection, scan.id, directory_id)
@@ -243,6 +246,7 @@ def _write_files(connection: Connection, scan: ScanRecord, checkpoint: Checkpoin
     insert_rows(connection, files, NewFile._fields, checkpoint.new_files)
     vanished = [(scan.id, file_id) for file_id in checkpoint.vanished_files]
     update_rows(connection, files, ("vanished_scan",), ("id",), vanished)
+    update_rows(connection, files, ("inode",), ("id",), checkpoint.renumbered_files)
     present = [(None, file_id) for file_id in checkpoint.present_files]
     update_rows(connection, files, ("vanished_scan",), ("id",), present)
 
@@ -272,6 +276,9 @@ def _move_files(connection: Connection, moved: list[MovedFile]) -> None:
     rows = [(row.directory_id, row.name, row.revision, None, row.id, row.old_revision) for row in moved]
     columns = ("directory_id", "name", "revision", "vanished_scan")
     _require_all(update_rows(connection, files, columns, ("id", "revision_was"), rows), rows)
+    # What these directories last showed is no longer what their rows say.
+    left = [(None, None, key) for key in {row.source_directory_id for row in moved}]
+    update_rows(connection, directories, ("trusted", "digest"), ("id",), left)
 
 
 def _require_all(matched: int, rows: Sequence[object]) -> None:

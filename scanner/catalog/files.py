@@ -37,7 +37,7 @@ FROM directories WHERE parent_id IN {ids}
 """
 
 _BY_INODE = """
-SELECT f.id, d.path, f.name, f.size, f.mtime_ns, f.inode, f.state, f.revision, f.content
+SELECT f.id, d.id, d.path, f.name, f.size, f.mtime_ns, f.inode, f.state, f.revision, f.content
 FROM files f JOIN directories d ON d.id = f.directory_id
 WHERE f.inode IN {ids} AND f.state <> 5 AND d.library_id = {p}
 """
@@ -46,6 +46,10 @@ _DIRECTORIES_BY_INODE = """
 SELECT id, path, inode, mtime_ns FROM directories
 WHERE inode IN {ids} AND library_id = {p} AND NOT missing
 """
+
+
+_SAMPLED_TOGETHER = 2
+"""Files of a sample that come from the same place."""
 
 
 class Tombstone(NamedTuple):
@@ -72,6 +76,7 @@ class Placed(NamedTuple):
     """A living file with the path of its directory."""
 
     id: int
+    directory_id: int
     directory: str
     name: str
     size: int
@@ -204,19 +209,24 @@ def sample_of_library(
     database: Database, library_id: int, below: str, limit: int
 ) -> list[tuple[str, int, int]]:
     """Return living files at or below a directory, spread over it: path, size, mtime_ns."""
-    query = select(directories.c.id, directories.c.path).where(
-        directories.c.library_id == library_id, ~directories.c.missing, _is_below(below)
-    )
+    inside = (directories.c.library_id == library_id, ~directories.c.missing, _is_below(below))
+    found: dict[str, tuple[int, int]] = {}
     with database.read() as connection:
-        rows = connection.execute(query.order_by(directories.c.id)).all()
-        picked = rows[:: max(1, len(rows) // (limit * 2))]
-        found: list[tuple[str, int, int]] = []
-        for directory_id, path in picked:
-            for name, size, mtime_ns in sample_of_directory(connection, directory_id, 2):
-                found.append((f"{path}/{name}" if path else name, size, mtime_ns))
-            if len(found) >= limit:
-                break
-    return found
+        first, last = connection.execute(
+            select(func.min(directories.c.id), func.max(directories.c.id)).where(*inside)
+        ).one()
+        step = max(1, ((last or 0) - (first or 0)) // limit)
+        for pivot in range(first or 0, (last or -1) + 1, step):
+            query = (
+                select(directories.c.path, files.c.name, files.c.size, files.c.mtime_ns)
+                .join(files, files.c.directory_id == directories.c.id)
+                .where(*inside, directories.c.id >= pivot, LIVING)
+                .order_by(directories.c.id)
+                .limit(_SAMPLED_TOGETHER)
+            )
+            for path, name, size, mtime_ns in connection.execute(query):
+                found[f"{path}/{name}" if path else name] = (size, mtime_ns)
+    return [(path, *facts) for path, facts in found.items()]
 
 
 def _is_below(path: str) -> Any:

@@ -89,12 +89,18 @@ def relocate_library(database: Database, library: Library, root: str) -> None:
         _refuse_overlap(connection, root, except_id=library.id)
         values = {"root": root, "host": socket.gethostname(), "identity": None}
         connection.execute(update(libraries).where(libraries.c.id == library.id).values(values))
-        _distrust(connection, library.id)
+        forget_inodes(connection, library.id)
 
 
-def _distrust(connection: Connection, library_id: int) -> None:
+def forget_inodes(connection: Connection, library_id: int) -> None:
+    """Forget what only held on the file system that a library was on: inodes, mounts, trusted listings.
+
+    Sizes and mtimes still tell what is the same; the next full scan notes the new inodes without a task.
+    """
     values = {"trusted": None, "digest": None, "inode": None, "mount": None}
     connection.execute(update(directories).where(directories.c.library_id == library_id).values(values))
+    inside = files.c.directory_id.in_(select(directories.c.id).where(directories.c.library_id == library_id))
+    connection.execute(update(files).where(inside).values(inode=None))
 
 
 def remove_library(database: Database, library: Library) -> int:

@@ -7,7 +7,7 @@ All that moved is pending afterwards: what was in the middle of being listed at 
 
 from collections.abc import Callable, Iterator
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from scanner.catalog.bulk import update_rows
 from scanner.catalog.checkpoint import Message, write_messages
@@ -16,7 +16,7 @@ from scanner.catalog.files import MovedAlong
 from scanner.catalog.leases import Grant, renew
 from scanner.catalog.libraries import path_key
 from scanner.catalog.scans import ScanRecord, save_progress
-from scanner.catalog.tables import LIVING, directories, files
+from scanner.catalog.tables import DELETED, LIVING, directories, files
 
 _CHUNK = 500
 
@@ -44,11 +44,18 @@ def move_directory(
             return  # it is done: the answer to an earlier attempt's commit was lost
         _make_room(connection, scan.library_id, {target + path[len(source) :]: row_id for row_id, path in rows})
         _rewrite_paths(connection, scan.id, rows, source, target)
-        parent = update(directories).where(directories.c.id == directory_id)
-        connection.execute(parent.values(parent_id=parent_id, trusted=None, digest=None))
+        _hang_under(connection, directory_id, parent_id)
         for along, new_path in _moved_files(connection, rows, source, target):
             write_messages(connection, scan.id, tasks(along, new_path))
         save_progress(connection, scan)
+
+
+def _hang_under(connection: Connection, directory_id: int, parent_id: int) -> None:
+    """Give a directory its new parent; what it and its old parent last showed is no longer believed."""
+    old_parent = select(directories.c.parent_id).where(directories.c.id == directory_id).scalar_subquery()
+    changed = directories.c.id.in_([directory_id]) | (directories.c.id == old_parent)
+    connection.execute(update(directories).where(changed).values(trusted=None, digest=None))
+    connection.execute(update(directories).where(directories.c.id == directory_id).values(parent_id=parent_id))
 
 
 def _subtree(connection: Connection, directory_id: int) -> list[tuple[int, str]]:
@@ -68,7 +75,10 @@ def _make_room(connection: Connection, library_id: int, moving_in: dict[str, int
         at_target = directories.c.path_key.in_(list(keys)[start : start + _CHUNK])
         found = connection.execute(select(directories.c.path_key, directories.c.id).where(*there, at_target))
         replaced += [(keys[bytes(key)], old_id) for key, old_id in found if keys[bytes(key)] != old_id]
-    update_rows(connection, files, ("directory_id",), ("directory_id_was",), replaced)
+    # All that a missing directory holds is tombstones; said in the statement, it is found by their index.
+    tombstones = update(files).where(files.c.directory_id == bindparam("old"), DELETED)
+    for new_id, old_id in replaced:
+        connection.execute(tombstones.values(directory_id=new_id), {"old": old_id})
     update_rows(connection, directories, ("parent_id",), ("parent_id_was",), replaced)
     for _, old_id in replaced:
         connection.execute(delete(directories).where(directories.c.id == old_id))

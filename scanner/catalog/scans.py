@@ -42,14 +42,17 @@ class Counters(msgspec.Struct):
 
 @dataclass(slots=True)
 class ScanRecord:
-    """A scan that this process works on; `resumed` tells whether another process began it."""
+    """A scan that this process works on; `resumed` tells whether another process began it.
+
+    `commits` numbers the checkpoints, so that one whose answer was lost is known to have been written.
+    """
 
     id: int
     library_id: int
     kind: Kind
     phase: Phase
     resumed: bool
-    deletions_allowed: bool
+    commits: int
     counters: Counters
     state: State = "running"
 
@@ -92,7 +95,7 @@ def _resume(connection: Connection, last: Row[tuple[object, ...]]) -> ScanRecord
         kind=last.kind,
         phase=last.phase,
         resumed=True,
-        deletions_allowed=bool(last.deletions_allowed),
+        commits=last.commits,
         counters=msgspec.json.decode(last.counters, type=Counters),
     )
 
@@ -117,7 +120,7 @@ def _insert_scan(connection: Connection, library_id: int, kind: Kind, options: s
         "started_at": database_now(),
     }
     scan_id = connection.execute(insert(scans).values(values).returning(scans.c.id)).scalar_one()
-    return ScanRecord(scan_id, library_id, kind, "fill", False, False, Counters())
+    return ScanRecord(scan_id, library_id, kind, "fill", resumed=False, commits=0, counters=Counters())
 
 
 def end_scan(database: Database, grant: Grant, scan: ScanRecord, state: State) -> None:
@@ -130,14 +133,20 @@ def end_scan(database: Database, grant: Grant, scan: ScanRecord, state: State) -
 
 
 def save_progress(connection: Connection, scan: ScanRecord) -> None:
-    """Note phase, counters and the guard's verdict in the transaction of a commit."""
+    """Note phase, counters and the commit's number in its own transaction."""
     values = {
         "phase": scan.phase,
         "counters": encode_counters(scan.counters),
         "deleted": scan.counters.deleted,
-        "deletions_allowed": scan.deletions_allowed,
+        "commits": scan.commits,
     }
     connection.execute(update(scans).where(scans.c.id == scan.id).values(values))
+
+
+def commits_of(database: Database, scan: ScanRecord) -> int:
+    """Return the number of the last checkpoint that was written."""
+    with database.read() as connection:
+        return int(connection.execute(select(scans.c.commits).where(scans.c.id == scan.id)).scalar_one())
 
 
 def encode_counters(counters: Counters) -> str:
@@ -199,18 +208,18 @@ def ensure_directory(database: Database, grant: Grant, path: str) -> int:
 
 
 def _ensure_row(connection: Connection, library_id: int, parent: int | None, path: str) -> int:
-    key = path_key(path)
-    query = select(directories.c.id).where(
-        directories.c.library_id == library_id, directories.c.path_key == key
-    )
-    known = connection.scalar(query)
+    at = (directories.c.library_id == library_id, directories.c.path_key == path_key(path))
+    known = connection.execute(select(directories.c.id, directories.c.missing).where(*at)).one_or_none()
+    if known is not None and not known.missing:
+        return int(known.id)
+    # The parent's last listing did not show this directory: it is not to be believed any more.
+    forgotten = {"trusted": None, "digest": None}
+    connection.execute(update(directories).where(directories.c.id == parent).values(forgotten))
     if known is not None:
         revived = {"missing": False, "vanished_scan": None}
-        connection.execute(
-            update(directories).where(directories.c.id == known, directories.c.missing).values(revived)
-        )
-        return int(known)
-    values = {"library_id": library_id, "parent_id": parent, "path": path, "path_key": key}
+        connection.execute(update(directories).where(directories.c.id == known.id).values(revived))
+        return int(known.id)
+    values = {"library_id": library_id, "parent_id": parent, "path": path, "path_key": path_key(path)}
     return int(connection.execute(insert(directories).values(values).returning(directories.c.id)).scalar_one())
 
 

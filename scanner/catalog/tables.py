@@ -96,7 +96,7 @@ scans = Table(
     Column("options", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("phase", Text, nullable=False, server_default="walk"),
-    Column("deletions_allowed", Boolean),
+    Column("commits", BigInteger, nullable=False, server_default="0"),
     Column("counters", Text, nullable=False, server_default="{}"),
     Column("deleted", BigInteger, nullable=False, server_default="0"),
     Column("started_at", Float, nullable=False),

@@ -33,6 +33,8 @@ class Comparison:
     modified: list[tuple[Known, Entry]] = field(default_factory=list)
     reappeared: list[Known] = field(default_factory=list)
     absent: list[Known] = field(default_factory=list)
+    renumbered: list[tuple[Known, Entry]] = field(default_factory=list)
+    """Equal files whose inode was not known and now is; they count as unchanged or reappeared, too."""
     unchanged: int = 0
 
 
@@ -53,9 +55,12 @@ def compare(entries: list[Entry], known: list[Known], *, present: AbstractSet[st
             result.added.append(entry)
         elif row.size != size or row.mtime_ns != mtime_ns or (row.inode != inode and row.inode and inode):
             result.modified.append((row, entry))
-        elif row.vanished:
-            result.reappeared.append(row)
         else:
-            result.unchanged += 1
+            if row.vanished:
+                result.reappeared.append(row)
+            else:
+                result.unchanged += 1
+            if inode and not row.inode:
+                result.renumbered.append((row, entry))
     result.absent = [row for row in rows.values() if row.name not in present]
     return result

@@ -28,7 +28,7 @@ from scanner.files.compare import Comparison, Known, compare
 from scanner.files.wire import Entry, Listing, Problem
 from scanner.services.scan.context import ScanContext
 from scanner.services.scan.lookout import Lookout
-from scanner.services.scan.moves import Arrival, FileMoves
+from scanner.services.scan.moves import Arrival, FileMove, FileMoves
 from scanner.services.scan.settling import Settling
 
 
@@ -92,6 +92,8 @@ class BatchBuilder:
         self.dirty = dirty
         self.matched: dict[int, set[int]] = {}
         """File ids seen so far in directories whose listing comes in parts."""
+        self.cut: set[int] = set()
+        """Directories that `--limit` kept from being taken whole: they stay pending."""
         self.added_in_run = 0
 
     @property
@@ -109,7 +111,12 @@ class BatchBuilder:
         self.context.progress.listed += sum(looked.listing.status != "part" for looked in batch.looked)
         for looked in batch.looked:
             if looked.listing.status != "part":
-                self.matched.pop(looked.directory.id, None)
+                self.start_over(looked.directory.id)
+
+    def start_over(self, directory_id: int) -> None:
+        """Forget the parts of a directory's listing."""
+        self.matched.pop(directory_id, None)
+        self.cut.discard(directory_id)
 
 
 class _Build:
@@ -194,7 +201,8 @@ class _Build:
         return looked.directory.id in self._parted
 
     def _rows_of_part(self, connection: Any, looked: Looked) -> list[Known]:
-        rows = catalog_files.known_named(connection, looked.directory.id, looked.listing.names())
+        troubled = [paths.basename(problem.path) for problem in looked.listing.problems]
+        rows = catalog_files.known_named(connection, looked.directory.id, looked.listing.names() + troubled)
         return [Known._make(row) for row in rows]
 
     def _is_all_new(self, looked: Looked) -> bool:
@@ -210,11 +218,14 @@ class _Build:
         cut = limit is not None and len(entries) > self._room(limit)
         if cut and limit is not None:
             entries = entries[: self._room(limit)]
+        if listing.status == "part":
+            self._builder.matched.setdefault(directory.id, set())
         self._add_files(directory, entries)
         self._count(looked, len(entries), len(entries))
         self._note_problems(listing.problems)
+        self._note_cut(directory.id, cut)
         if listing.status == "ok":
-            self._close(looked, decided=not cut)
+            self._close(looked, decided=True)
 
     def _add_files(self, directory: PendingDirectory, entries: list[Entry]) -> None:
         take, directory_id = self._context.file_ids.take, directory.id
@@ -252,8 +263,9 @@ class _Build:
             row for row in absent if self._options.filters.covers_file(paths.join(directory.path, row.name))
         ]
         self._absent.update((row.id, row) for row in covered)
+        self._note_cut(directory.id, cut)
         if listing.status == "ok":
-            self._close(looked, decided=not (cut or covered or unsettled))
+            self._close(looked, decided=not (covered or unsettled))
 
     def _accept(self, looked: Looked, comparison: Comparison) -> bool:
         """Take over what the comparison found; tell whether `--limit` cut it short."""
@@ -266,6 +278,7 @@ class _Build:
         for row, entry in comparison.modified:
             self._modified[directory.id, row.name] = (row, entry)
         self._checkpoint.present_files.extend(row.id for row in comparison.reappeared)
+        self._checkpoint.renumbered_files.extend((entry[3], row.id) for row, entry in comparison.renumbered)
         seen = len(added) + len(comparison.modified) + comparison.unchanged
         self._count(looked, seen, len(added))
         self._counters.unchanged += comparison.unchanged if looked.first_look else 0
@@ -276,12 +289,16 @@ class _Build:
         directory_id = looked.directory.id
         matched = self._builder.matched.setdefault(directory_id, set())
         names = set(looked.listing.names())
+        names |= {paths.basename(problem.path) for problem in looked.listing.problems}
         matched.update(row.id for row in known if row.name in names)
         if looked.listing.status != "ok" or looked.fresh:
             return []
-        problems = {paths.basename(problem.path) for problem in looked.listing.problems}
         rows = map(Known._make, catalog_files.all_known(self._context.database, directory_id))
-        return [row for row in rows if row.id not in matched and row.name not in problems]
+        return [row for row in rows if row.id not in matched]
+
+    def _note_cut(self, directory_id: int, cut: bool) -> None:
+        if cut:
+            self._builder.cut.add(directory_id)
 
     def _count(self, looked: Looked, seen: int, added: int) -> None:
         """Count what a listing showed; a second look adds only what the first did not see."""
@@ -292,16 +309,16 @@ class _Build:
     def _close(self, looked: Looked, *, decided: bool) -> None:
         """Mark a directory done. Undecided ones are not trusted: the next look compares them again."""
         listing, directory = looked.listing, looked.directory
-        decided = decided and directory.id not in self._batch.undecided
-        if self._over_limit() and not decided:
+        if directory.id in self._builder.cut:
             self._checkpoint.pending_directories.add(directory.id)
             return
+        decided = decided and directory.id not in self._batch.undecided
         trusted = self._options.filters.signature if decided and listing.trustworthy else None
         digest = listing.digest if decided else None
         self._checkpoint.done_directories[directory.id] = DoneDirectory(
             listing.mtime_ns, listing.inode or None, looked.mount, trusted, digest
         )
-        if directory.path in self._builder.settling.paths:
+        if self._builder.settling.holds(directory.id):
             self._checkpoint.dirty[directory.path] = "unsettled"
         elif directory.path in self._builder.dirty:
             self._checkpoint.clean[directory.path] = self._builder.dirty[directory.path]
@@ -317,17 +334,18 @@ class _Build:
         arrivals, moved = moves.resolve(self._arrivals)
         self._arrivals = arrivals
         for move in moved:
-            self._write_move(move.arrival, move.row, move.source)
+            self._write_move(move)
 
-    def _write_move(self, arrival: Arrival, row: Known, source: str) -> None:
+    def _write_move(self, move: FileMove) -> None:
+        arrival, row = move.arrival, move.row
         self._absent.pop(row.id, None)
         directory, entry = arrival.directory, arrival.entry
         self._keep_matched(directory.id, [row])
         self._checkpoint.moved_files.append(
-            MovedFile(directory.id, entry[0], row.revision + 1, row.id, row.revision)
+            MovedFile(move.source_directory_id, directory.id, entry[0], row.revision + 1, row.id, row.revision)
         )
         file = Subject(row.id, row.revision + 1, row.content, arrival.path, entry[1], entry[2], entry[4])
-        self._tasks.add_move(file, source, probe=row.state != FileState.OK)
+        self._tasks.add_move(file, move.source, probe=row.state != FileState.OK)
         self._counters.moved += 1
 
     def _write_arrivals(self, tombstones: dict[tuple[int, str], Tombstone]) -> None:

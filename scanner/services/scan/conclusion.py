@@ -32,13 +32,9 @@ class Conclusion:
     def decide(self) -> None:
         """Verify the vanished files, ask the guard, and delete or hold back."""
         gone = sum(self._verify(chunk) for chunk in self._vanished())
-        record = self._context.record
-        if gone and not record.deletions_allowed:
-            record.deletions_allowed = self._guard_allows(gone)
-        if gone and not record.deletions_allowed:
-            record.counters.held_back = gone
-        else:
-            record.counters.held_back = 0
+        counters = self._context.record.counters
+        counters.held_back = gone if gone and not self._guard_allows(gone) else 0
+        if not counters.held_back:
             while self._context.commit(self._deletions).deleted_files:
                 self._context.raise_if_stopped()
         self._context.retry(self._settle_directories)

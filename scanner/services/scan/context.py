@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -13,9 +14,10 @@ from scanner.catalog.engine import Database
 from scanner.catalog.ids import IdSource
 from scanner.catalog.leases import Grant
 from scanner.catalog.libraries import Library
-from scanner.catalog.scans import Kind, ScanRecord
+from scanner.catalog.scans import Counters, Kind, ScanRecord, commits_of
 from scanner.catalog.tables import directories, files
 from scanner.catalog.tasks import TaskWriter
+from scanner.errors import DatabaseError
 from scanner.files.filters import Filters
 from scanner.files.walk import WalkerSettings
 from scanner.files.wire import Problem
@@ -23,6 +25,7 @@ from scanner.retry import is_retryable
 
 Result = TypeVar("Result")
 
+_STALE_READS_AT_MOST = 20
 _DATABASE_PATIENCE_S = 120.0
 """How long a scan waits for a database that went away before it gives up."""
 
@@ -137,23 +140,23 @@ class ScanContext:
         """Build a checkpoint and commit it; build it anew if what it was built from changed meanwhile.
 
         The counters that building raised are put back when nothing of it was written.
+
+        Raises:
+            DatabaseError: rows kept changing behind our back.
         """
         before = self.record.counters
+        try:
+            return self._commit(build, before)
+        except BaseException:
+            self.record.counters = before
+            raise
 
-        def attempt() -> Checkpoint:
-            self.record.counters = copy(before)
-            checkpoint = build()
-            commit(self.database, self.grant, self.record, checkpoint)
-            return checkpoint
-
-        while True:
-            try:
-                return self.retry(attempt)
-            except StaleReadError:
-                continue
-            except BaseException:
-                self.record.counters = before
-                raise
+    def _commit(self, build: Callable[[], Checkpoint], before: Counters) -> Checkpoint:
+        for _ in range(_STALE_READS_AT_MOST):
+            with suppress(StaleReadError):
+                return self.retry(_Attempt(self, build, before))
+            self.raise_if_stopped()
+        raise DatabaseError(f"library {self.library.name!r}: its rows change as fast as they are read")
 
     def retry(self, work: Callable[[], Result]) -> Result:
         """Run database work, again with backoff while the database cannot be reached."""
@@ -173,3 +176,27 @@ class ScanContext:
     def _name_database_error(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         self.progress.waiting_for = str(error)
+
+
+class _Attempt:
+    """One checkpoint on its way; called again, it first asks whether the commit was written all the same.
+
+    A connection may die between a COMMIT and its answer.
+    """
+
+    def __init__(self, context: ScanContext, build: Callable[[], Checkpoint], before: Counters) -> None:
+        self._context = context
+        self._build = build
+        self._before = before
+        self._number = context.record.commits + 1
+        self._sent: Checkpoint | None = None
+
+    def __call__(self) -> Checkpoint:
+        context, record = self._context, self._context.record
+        if self._sent is not None and commits_of(context.database, record) == self._number:
+            return self._sent
+        self._sent = None
+        record.counters, record.commits = copy(self._before), self._number
+        self._sent = self._build()
+        commit(context.database, context.grant, record, self._sent)
+        return self._sent

@@ -57,7 +57,7 @@ class Discovery:
             for name, inode in listing.subdirectories:
                 path = paths.join(directory.path, name)
                 self._extend_by(directory, path, inode, children.pop(path, None), batch)
-            if listing.status == "ok" and self._absent(listing, children, batch):
+            if self._absent(listing, children, batch):
                 batch.undecided.add(directory.id)
 
     def _children(self, seen: Sequence[Seen]) -> dict[int, dict[str, Child]]:

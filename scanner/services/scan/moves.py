@@ -39,6 +39,7 @@ class FileMove(NamedTuple):
     arrival: Arrival
     row: Known
     source: str
+    source_directory_id: int
 
 
 class DirectoryMove(NamedTuple):
@@ -86,7 +87,7 @@ class FileMoves:
             left = _has_left(row.inode, looks.get(_place(row)))
             if left and arrival not in found and row.id not in self._taken:
                 self._taken.add(row.id)
-                found[arrival] = FileMove(arrival, _known(row), _place(row))
+                found[arrival] = FileMove(arrival, _known(row), _place(row), row.directory_id)
         return found
 
     def _candidates(self, arrivals: Sequence[Arrival]) -> list[tuple[Arrival, Placed]]:

@@ -5,13 +5,16 @@ number. What counts is the mount's source, file-system type and sub-root; where 
 files decides. A mount point inside a library is judged like a root.
 """
 
+import dataclasses
 import os
 
 import msgspec
 
 from scanner import paths
 from scanner.catalog import files as catalog_files
+from scanner.catalog import libraries
 from scanner.catalog.files import sample_of_library
+from scanner.catalog.leases import renew
 from scanner.files.mounts import Mount, MountTable
 from scanner.files.wire import Problem
 from scanner.services.scan.context import RootOfflineError, ScanContext
@@ -76,11 +79,26 @@ class Roots:
         if look.status == "gone" or not look.is_directory:
             raise _offline("the root is not there", look.errno)
         self._reload()
-        known = RootIdentity.parse(self._context.library.identity)
-        if self._context.had_files and known != self._identity and not self._sample_agrees(""):
-            raise _offline(f"another file system is mounted there: {self._identity}, not {known}")
+        self._accept(RootIdentity.parse(self._context.library.identity))
         self._away = self._mounts_away()
         return self._identity
+
+    def _accept(self, known: RootIdentity | None) -> None:
+        """Note what the root is; another one than before must hold what was known."""
+        if known == self._identity:
+            return
+        if known is not None and self._context.had_files and not self._sample_agrees(""):
+            raise _offline(f"another file system is mounted there: {self._identity}, not {known}")
+        self._context.retry(lambda: self._save(is_another=known is not None))
+        self._context.library = dataclasses.replace(self._context.library, identity=str(self._identity))
+
+    def _save(self, *, is_another: bool) -> None:
+        library_id = self._context.library.id
+        with self._context.database.write() as connection:
+            renew(connection, self._context.grant)
+            if is_another:
+                libraries.forget_inodes(connection, library_id)
+            libraries.save_identity(connection, library_id, str(self._identity), "online")
 
     def _mounts_away(self) -> set[str]:
         """Return the directories that were mount points and are not what they were."""

@@ -104,9 +104,8 @@ class LibraryScan:
 
     def _begin(self) -> None:
         options = self._options
-        record = scans.begin_scan(
-            self._database, self._grant, options.kind, options.resumable, restart=options.restart
-        )
+        begin = partial(scans.begin_scan, self._database, self._grant, options.kind, options.resumable)
+        record = self._context.retry(partial(begin, restart=options.restart))
         self.progress.record = record
         self.progress.expected_files = scans.last_total(self._database, self._library.id)
         self._context.had_files = record.resumed or self._library.file_count > 0
@@ -147,7 +146,7 @@ class LibraryScan:
         """Note that the root cannot be believed; nothing in it counts as gone."""
         self._context.record.counters.problems += 1
         self._context.commit(lambda: Checkpoint(problems=[ProblemRow(*problem)]))
-        self._save_root("offline", self._library.identity)
+        self._save_root("offline", self._context.library.identity)
         log.warning("library.offline", library=self._library.name, reason=problem.text)
         return ScanOutcome("offline", problem.text)
 

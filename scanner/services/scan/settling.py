@@ -38,10 +38,9 @@ class Settling:
         """The directories that hold them."""
         return [directory for directory, _ in self._unsettled.values()]
 
-    @property
-    def paths(self) -> set[str]:
-        """The paths of those directories."""
-        return {directory.path for directory, _ in self._unsettled.values()}
+    def holds(self, directory_id: int) -> bool:
+        """Tell whether a directory holds an unsettled file as far as is known."""
+        return directory_id in self._unsettled
 
     @property
     def remaining_s(self) -> float:

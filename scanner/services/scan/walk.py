@@ -139,7 +139,8 @@ class Walk:
         """Read pending directories from the database; tell whether there were any."""
         if not self._frontier.empty:
             return True
-        if not self._frontier.more_in_database:
+        # With --limit, directories that it cut short went back to pending in the database alone.
+        if not self._frontier.more_in_database and self._options.limit is None:
             return False
         context = self._context
         rows = context.retry(
@@ -159,7 +160,7 @@ class Walk:
     def _fail(self, directory: PendingDirectory, problems: Sequence[Problem]) -> None:
         """Leave a directory and all that is known below it as they are."""
         del self._frontier.listing[directory.id]
-        self._builder.matched.pop(directory.id, None)
+        self._builder.start_over(directory.id)
         self._batch.failed.add(directory.id)
         self._batch.problems.extend(problems)
         self._batch.start_clock()
@@ -194,6 +195,7 @@ class Walk:
     def _list_again(self, directory: PendingDirectory, listing: Listing) -> None:
         if listing.status != "part":
             self._stale.discard(directory.id)
+            self._builder.start_over(directory.id)
             self._lookout.request([ListRequest(directory.id, directory.path, directory.digest)])
 
     def _gone(self, directory: PendingDirectory) -> None:
