@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scanner import paths
 from scanner.app.database import open_catalog
-from scanner.app.libraries import require_directory
+from scanner.app.libraries import require_free
 from scanner.app.reports import LibraryRow, ScanRow, SchemaReport, StatusReport
 from scanner.catalog import leases, libraries, outbox, queries, resending, schema
 from scanner.catalog.engine import Database
@@ -42,8 +42,8 @@ def add_library(settings: Settings, path: str, name: str | None) -> LibraryRow:
     Raises:
         UsageError: it is no directory, overlaps a library, or the name is taken.
     """
-    require_directory(path, settings.io_timeout_s)
     with open_catalog(settings) as database:
+        require_free(database, path, settings.io_timeout_s)
         return _row(database, libraries.add_library(database, path, name))
 
 
@@ -66,9 +66,9 @@ def relocate_library(settings: Settings, name: str, path: str) -> LibraryRow:
         LibraryBusy: it is being scanned.
         UsageError: the root is no directory or overlaps another library.
     """
-    require_directory(path, settings.io_timeout_s)
     with open_catalog(settings) as database:
         library = libraries.library_named(database, name)
+        require_free(database, path, settings.io_timeout_s, except_id=library.id)
         grant = _hold(database, library, settings.lease_s)
         try:
             libraries.relocate_library(database, library, path)
