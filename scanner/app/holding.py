@@ -61,7 +61,8 @@ def _busy(library: Library, holder: Holder) -> str:
 async def kept(database: Database, grant: Grant, stop: threading.Event) -> AsyncIterator[list[ScannerError]]:
     """Renew the lease while the body runs, and release it afterwards.
 
-    A lease that is lost sets `stop` and puts the error into the list that is given.
+    A lease that is lost sets `stop` (this library's own: others go on) and puts the error into the list that
+    is given.
     """
     lost: list[ScannerError] = []
     keeping = asyncio.create_task(_keep(database, grant, stop, lost))

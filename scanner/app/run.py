@@ -21,7 +21,7 @@ from scanner.app import dry_run
 from scanner.app.broker_side import BrokerSide, BrokerSideSettings
 from scanner.app.database import open_catalog
 from scanner.app.holding import acquire, kept
-from scanner.app.libraries import Target, resolve
+from scanner.app.libraries import Target, reread, resolve
 from scanner.app.memory import prepare_for_scanning
 from scanner.app.outcome import NEEDS_A_LOOK, library_error, notes_of, problem_groups, totals_of
 from scanner.app.progress import (
@@ -52,6 +52,7 @@ from scanner.services.scan import LibraryScan, ScanOptions, ScanOutcome
 log = structlog.get_logger(__name__)
 
 _TICK_S = 0.2
+_DEPTH_EVERY_S = 1.0
 _DRAIN_POLL_S = 0.1
 _STOP_WITHIN_S = 8.0
 _STAGES = {
@@ -89,10 +90,11 @@ def _refuse_malformed_globs(settings: Settings) -> None:
 
 @dataclass(slots=True)
 class _Part:
-    """One path's way through the run."""
+    """One path's way through the run; `stop` ends its scan, and no other's."""
 
     path: str
     name: str
+    stop: threading.Event = field(default_factory=threading.Event)
     scan: LibraryScan | None = None
     waiting_for: str | None = None
     phase: Phase = Phase.WAITING
@@ -149,7 +151,7 @@ class _Run:
         if self._signalled:
             os._exit(128 + number)
         self._signalled = 128 + number
-        self._stop.set()
+        self._stop_all()
         log.info("run.stopping", signal=number.name)
         threading.Thread(target=self._end_by_force, name="end", daemon=True).start()
 
@@ -174,7 +176,12 @@ class _Run:
             await broker_side.wait_failed()
         except ScannerError as error:
             self._broker_error = error
-            self._stop.set()
+            self._stop_all()
+
+    def _stop_all(self) -> None:
+        self._stop.set()
+        for part in self._parts:
+            part.stop.set()
 
     async def _stop_broker_side(self) -> None:
         if self._broker_side is not None:
@@ -189,7 +196,7 @@ class _Run:
             part.phase = part.phase if part.phase.ended and part.error else Phase.PUBLISHING
         last = await asyncio.to_thread(outbox.last_id, self._database)
         self._broker_side.wake()
-        while await asyncio.to_thread(outbox.count_up_to, self._database, last):
+        while await asyncio.to_thread(outbox.holds_up_to, self._database, last):
             if self._stop.is_set():
                 return
             await asyncio.sleep(_DRAIN_POLL_S)
@@ -220,17 +227,18 @@ class _Run:
         def waiting(reason: str | None) -> None:
             part.waiting_for = reason
 
-        grant = await acquire(self._database, target.library, self._settings.lease_s, waiting, self._stop)
+        grant = await acquire(self._database, target.library, self._settings.lease_s, waiting, part.stop)
         if grant is None:
             return
         catalog = await asyncio.to_thread(catalog_uuid, self._database)
-        async with kept(self._database, grant, self._stop) as lost:
+        async with kept(self._database, grant, part.stop) as lost:
+            target = await asyncio.to_thread(reread, self._database, target)
             part.scan = LibraryScan(
                 self._database,
                 grant,
                 target.library,
                 scan_options(self._settings, self._request, target.start, self._relays),
-                stop=self._stop,
+                stop=part.stop,
                 catalog=catalog,
             )
             try:
@@ -266,14 +274,16 @@ class _Run:
     # What is shown
 
     async def _tick(self) -> None:
-        sent = 0
+        sent, counted_at = 0, -_DEPTH_EVERY_S
         while True:
             await asyncio.sleep(_TICK_S)
             if self._broker_side is not None and (count := self._tasks_sent()) != sent:
                 sent = count
                 self._broker_side.wake()
-            with suppress(ScannerError):
-                self._outbox_messages = await asyncio.to_thread(outbox.depth, self._database)
+            if time.monotonic() - counted_at >= _DEPTH_EVERY_S:  # counting reads the whole table
+                counted_at = time.monotonic()
+                with suppress(ScannerError):
+                    self._outbox_messages = await asyncio.to_thread(outbox.depth, self._database)
             self._show()
 
     def _tasks_sent(self) -> int:

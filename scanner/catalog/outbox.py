@@ -114,11 +114,11 @@ def last_id(database: Database) -> int:
         return connection.scalar(select(func.max(outbox.c.id))) or 0
 
 
-def count_up_to(database: Database, highest_id: int) -> int:
-    """Return how many of the rows up to this id still wait: a run is published when none does."""
-    query = select(func.count()).select_from(outbox).where(outbox.c.id <= highest_id)
+def holds_up_to(database: Database, highest_id: int) -> bool:
+    """Tell whether a row up to this id still waits: a run is published when none does."""
+    query = select(outbox.c.id).where(outbox.c.id <= highest_id).limit(1)
     with database.read() as connection:
-        return connection.scalar(query) or 0
+        return connection.scalar(query) is not None
 
 
 def task_count(database: Database) -> int:
