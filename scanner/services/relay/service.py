@@ -147,14 +147,15 @@ class Relay:
         """Open a session; None when asked to drain before there is one."""
         draining = asyncio.ensure_future(self._signals.draining.wait())
         opening = asyncio.ensure_future(self._broker.open_publishing())
+        session: PublishingSession | None = None
         try:
             await asyncio.wait({draining, opening}, return_when=asyncio.FIRST_COMPLETED)
-            return opening.result() if opening.done() else None
+            session = opening.result() if opening.done() else None
+            return session
         finally:
             draining.cancel()
-            if not opening.done():
-                opening.cancel()
-                await asyncio.wait({opening})
+            if session is None:
+                await _give_up(opening)
 
     def _wait_shown(self, pause_s: float, error: BaseException) -> None:
         log.warning("relay.session_lost", error=str(error), pause_s=round(pause_s, 1))
@@ -166,6 +167,14 @@ class Relay:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._signals.draining.wait()
+
+
+async def _give_up(opening: asyncio.Future[PublishingSession]) -> None:
+    """End an opening that nobody waits for any more; it may have succeeded in this very tick."""
+    opening.cancel()
+    await asyncio.wait({opening})
+    if not opening.cancelled() and opening.exception() is None:
+        await opening.result().close()
 
 
 async def _first_of(*parts: Coroutine[Any, Any, None]) -> None:
