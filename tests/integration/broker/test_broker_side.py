@@ -26,7 +26,7 @@ from tests.integration.broker.bench import (
     work,
 )
 from tests.support.processes import REPOSITORY, process
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_async
 
 REPEATS = 1_500
 
@@ -54,13 +54,6 @@ def settings(amqp: Amqp, url: str, *, heartbeat_s: int = 10) -> BrokerSideSettin
     )
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 20) -> None:
-    """Wait for a condition without holding the loop up that hears the child."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - a condition outside of this loop
-            await asyncio.sleep(0.005)
-
-
 def run(
     made: BrokerSideSettings, body: Callable[[BrokerSide], Awaitable[None]], *, stop_s: float = 8.0
 ) -> BrokerSide:
@@ -80,11 +73,11 @@ def run(
 
 def test_it_relays_reports_and_ends_in_order(amqp: Amqp, tmp_path: Path) -> None:
     async def body(side: BrokerSide) -> None:
-        await until(lambda: side.status.state is RelayState.IDLE)
+        await wait_until_async(lambda: side.status.state is RelayState.IDLE)
         pids.append(side.pid or 0)
         done.add(500)
         side.wake()
-        await until(lambda: side.status.messages == 500)
+        await wait_until_async(lambda: side.status.messages == 500)
         assert side.status.connected
 
     pids: list[int] = []
@@ -101,15 +94,17 @@ def test_it_relays_reports_and_ends_in_order(amqp: Amqp, tmp_path: Path) -> None
 
 def test_a_killed_child_is_restarted_and_goes_on_at_once(amqp: Amqp, tmp_path: Path) -> None:
     async def body(side: BrokerSide) -> None:
-        await until(lambda: side.status.messages >= 600)
+        await wait_until_async(lambda: side.status.messages >= 600)
         assert side.status.messages <= 2_400
         first = side.pid
         assert first is not None
         killed_at = time.monotonic()
         os.kill(first, signal.SIGKILL)
-        await until(lambda: side.pid not in {None, first} and side.status.state is RelayState.RELAYING)
+        await wait_until_async(
+            lambda: side.pid not in {None, first} and side.status.state is RelayState.RELAYING
+        )
         assert time.monotonic() - killed_at < 10, "the dead owner's role is taken over at once"
-        await until(lambda: done.left == 0)
+        await wait_until_async(lambda: done.left == 0)
         assert process(first) is None
 
     with work(tmp_path, 3_000) as done:
@@ -152,13 +147,13 @@ def test_the_child_leaves_when_its_parent_is_killed(amqp: Amqp, tmp_path: Path) 
 
 def test_sigint_is_the_parents_business_and_a_frozen_child_is_killed(amqp: Amqp, tmp_path: Path) -> None:
     async def body(side: BrokerSide) -> None:
-        await until(lambda: side.status.state is RelayState.IDLE)
+        await wait_until_async(lambda: side.status.state is RelayState.IDLE)
         assert side.pid is not None
         os.kill(side.pid, signal.SIGINT)
         os.kill(side.pid, signal.SIGHUP)
         done.add(10)
         side.wake()
-        await until(lambda: done.left == 0)
+        await wait_until_async(lambda: done.left == 0)
         pids.append(side.pid)
         os.kill(side.pid, signal.SIGSTOP)
 
@@ -197,7 +192,7 @@ def test_the_connection_stands_while_the_parent_is_busy_stopped_and_deaf(amqp: A
     """heartbeat=1: the broker drops whoever is silent for two seconds; the parent hears nothing for four."""
 
     async def body(side: BrokerSide) -> None:
-        await until(lambda: side.status.state is RelayState.IDLE)
+        await wait_until_async(lambda: side.status.state is RelayState.IDLE)
         before = _own(amqp)
         busy_until = time.monotonic() + 4
         while time.monotonic() < busy_until:
