@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -45,7 +47,7 @@ from scanner.config import Settings
 from scanner.errors import ScannerError, UsageError
 from scanner.files.filters import Filters
 from scanner.files.walk import WalkerSettings
-from scanner.retry import Patience
+from scanner.retry import Outage, Patience, persist
 from scanner.services.relay import RelaySettings, RelayState
 from scanner.services.scan import LibraryScan, ScanOptions, ScanOutcome
 
@@ -55,6 +57,7 @@ _TICK_S = 0.2
 _DEPTH_EVERY_S = 1.0
 _DRAIN_POLL_S = 0.1
 _STOP_WITHIN_S = 8.0
+_DATABASE_PATIENCE_S = 120.0
 _STAGES = {
     "waiting": Phase.WAITING,
     "walking": Phase.WALKING,
@@ -65,6 +68,7 @@ _STAGES = {
 _QUIET_STATES = {RelayState.IDLE, RelayState.RELAYING, RelayState.DRAINING, RelayState.STOPPED}
 
 Observe = Callable[[RunProgress], None]
+Answer = TypeVar("Answer")
 
 
 def run_scans(settings: Settings, request: RunRequest, observe: Observe) -> RunResult:
@@ -194,12 +198,26 @@ class _Run:
             return
         for part in self._parts:
             part.phase = part.phase if part.phase.ended and part.error else Phase.PUBLISHING
-        last = await asyncio.to_thread(outbox.last_id, self._database)
+        last = await self._ask(outbox.last_id)
         self._broker_side.wake()
-        while await asyncio.to_thread(outbox.holds_up_to, self._database, last):
+        while await self._ask(outbox.holds_up_to, last) or not self._has_reached_broker(self._broker_side):
             if self._stop.is_set():
                 return
             await asyncio.sleep(_DRAIN_POLL_S)
+
+    async def _ask(self, question: Callable[..., Answer], *of: int) -> Answer:
+        """Ask the database, again while it is away."""
+        attempt = partial(asyncio.to_thread, question, self._database, *of)
+        return await persist(attempt, Outage(Patience(start_s=_DATABASE_PATIENCE_S)))
+
+    def _has_reached_broker(self, broker_side: BrokerSide) -> bool:
+        """Tell whether the broker has answered: a run with nothing to send must not hide that it could not.
+
+        Where nothing could be scanned, that is the news; where another process relays, it knows.
+        """
+        status = broker_side.status
+        is_moot = all(part.scan is None for part in self._parts)
+        return is_moot or status.connected or status.state == RelayState.STANDBY
 
     # The scans
 

@@ -93,9 +93,6 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, *seconds(2, 3_600)] = 15.0
     """After how long without a sign of life another scanner's library may be taken over. Defaults to 15."""
 
-    stall_s: Annotated[float, *seconds(1, _DAY_S)] = 120.0
-    """How long a service that has work may go without progress before the process ends. Defaults to 120."""
-
     broker_wait_s: Annotated[float, *seconds(0, _DAY_S, "--broker-wait", "SCANNER_BROKER_WAIT")] = 30.0
     """How long to wait for a broker that is not there at the start. Defaults to 30."""
 

@@ -184,6 +184,17 @@ def test_absent_broker_is_exit_3_with_the_remedy_and_the_next_run_sends(stage: S
     assert_all_handed_over(stage.drain(), trees.find_files(stage.library))
 
 
+def test_absent_broker_is_exit_3_though_nothing_has_to_be_sent(stage: Stage) -> None:
+    trees.make_flat(stage.library, 5)
+    stage.scan()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"amqp://guest:guest@127.0.0.1:{unused.getsockname()[1]}/"
+        document = stage.scan("--broker-wait", "1", exit_code=3, broker_url=url)
+    assert document["error"]["kind"] == "broker_unavailable"
+    assert (document["state"], document["unchanged"]) == ("completed", 5)
+
+
 @pytest.mark.long
 def test_peer_that_accepts_and_stays_silent_is_exit_3_in_bounded_time(stage: Stage) -> None:
     trees.make_flat(stage.library, 50)
