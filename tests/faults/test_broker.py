@@ -12,7 +12,6 @@ import pytest
 
 from tests.support import amqp as amqp_calls
 from tests.support import trees
-from tests.support.consumer import drain
 from tests.support.processes import ScannerRun
 from tests.support.proxy import TcpProxy
 from tests.support.rabbitmq import RabbitNode
@@ -48,15 +47,21 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def prefix(node: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The prefix of a topology that is there and settled: a first task has proved the queue's leader."""
+    folder = tmp_path_factory.mktemp("first")
+    first = Stage(folder, node, "struck", f"sqlite:///{folder / 'catalog.db'}")
+    trees.make_flat(first.library, 1)
+    first.scan()
+    return first.prefix
+
+
 @pytest.fixture
-def struck(node: RabbitNode, tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
-    """A stage on the node that is struck, publishing slowly; its topology is there and settled."""
-    name = str(request.node.name).removeprefix("test_")[:40].replace("[", "-").replace("]", "")
-    stage = Stage(tmp_path, node, f"f-{name}", f"sqlite:///{tmp_path / 'catalog.db'}", dict(SLOWLY))
-    stage.library.mkdir()
-    (stage.library / "first.mkv").touch()
-    stage.scan("--settle", "0", "--name", "first")  # declares the queues; its task proves the queue's leader
-    drain(node.url(), stage.tasks)
+def struck(node: RabbitNode, prefix: str, tmp_path: Path) -> Stage:
+    """A stage on the node that is struck, publishing slowly into an empty queue."""
+    stage = Stage(tmp_path, node, prefix, f"sqlite:///{tmp_path / 'catalog.db'}", dict(SLOWLY))
+    stage.drain()
     return stage
 
 
