@@ -95,7 +95,8 @@ def _reply(raw: RawReply) -> Reply:
 def failed(request: Request, number: int, text: str) -> Reply:
     """Return the answer that lets nobody conclude anything about what `request` asks for."""
     if isinstance(request, CheckRequest):
-        return Checked(request.key, changed=True)
+        count = len(request.directories)
+        return Checked(request.key, list(range(count)), count)
     if isinstance(request, VerifyRequest):
         return Verified(request.key, "failed", False, 0, 0, 0, number)
     problem = Problem(request.path, "timeout" if number == errno.ETIMEDOUT else "io", number, text)

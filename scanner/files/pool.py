@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from scanner.files import frames, pace
 from scanner.files.frames import PackedListing, RawReply, raw_reply
 from scanner.files.listing import Beat, Emit
-from scanner.files.wire import Reply, Request
+from scanner.files.wire import Checked, Reply, Request
 
 _LINGERING_S = 0.1
 """A call older than this no longer counts as active: others go on beside it."""
@@ -181,7 +181,7 @@ class Pool:
 def _allowance_s(answer: Answer) -> float:
     if isinstance(answer, PackedListing):
         return pace.DIRECTORY_ALLOWANCE_S + pace.ENTRY_ALLOWANCE_S * answer.listing.file_count
-    return pace.LOOK_ALLOWANCE_S
+    return pace.LOOK_ALLOWANCE_S * (answer.asked if isinstance(answer, Checked) else 1)
 
 
 def timed_out(request: Request, io_timeout_s: float) -> Reply:

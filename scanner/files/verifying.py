@@ -8,6 +8,7 @@ import os
 import stat
 
 from scanner.files.ignore import IgnoreRules
+from scanner.files.listing import Beat
 from scanner.files.tree import GONE, RootAway, Tree
 from scanner.files.wire import Checked, CheckRequest, Verified, VerifyRequest
 
@@ -18,18 +19,27 @@ class Verifier:
     def __init__(self, tree: Tree, rules: IgnoreRules) -> None:
         self._tree, self._rules = tree, rules
 
-    def check(self, request: CheckRequest) -> Checked:
-        """Tell whether a directory's mtime has moved. Never raises OSError.
+    def check(self, request: CheckRequest, beat: Beat) -> Checked:
+        """Tell which directories' mtimes have moved. Never raises OSError."""
+        changed = []
+        for position, (path, mtime_ns) in enumerate(request.directories):
+            if self._has_moved(path, mtime_ns):
+                changed.append(position)
+            beat()
+        return Checked(request.key, changed, len(request.directories))
+
+    def _has_moved(self, path: str, mtime_ns: int) -> bool:
+        """Tell whether a directory has another mtime.
 
         Where mtimes of directories are made up they tell nothing, and would be another at each look.
         """
         try:
-            found = self._tree.directory_stat(request.path)
+            found = self._tree.directory_stat(path)
         except OSError:
-            return Checked(request.key, changed=True)
-        measure = self._tree.measure_of(request.path)
-        has_moved = measure.tells_directory_changes and measure.mtime_ns(found.st_mtime_ns) != request.mtime_ns
-        return Checked(request.key, has_moved or not stat.S_ISDIR(found.st_mode))
+            return True
+        measure = self._tree.measure_of(path)
+        moved = measure.tells_directory_changes and measure.mtime_ns(found.st_mtime_ns) != mtime_ns
+        return moved or not stat.S_ISDIR(found.st_mode)
 
     def verify(self, request: VerifyRequest) -> Verified:
         """Tell what is at a path. Never raises OSError."""

@@ -85,7 +85,7 @@ def _looker(config: dict[str, Any], tree: Tree) -> Callable[[Request, Emit, Beat
         if isinstance(request, ListRequest):
             return lister.list_directory(request, emit, beat)
         if isinstance(request, CheckRequest):
-            return verifier.check(request)
+            return verifier.check(request, beat)
         return verifier.verify(request)
 
     return look

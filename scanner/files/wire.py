@@ -34,11 +34,18 @@ class ListRequest(NamedTuple):
 
 
 class CheckRequest(NamedTuple):
-    """Tell whether a directory's mtime is still `mtime_ns`, without listing it."""
+    """Tell which of some directories (path, mtime_ns) have another mtime by now, without listing them.
+
+    Many in one request: looking at one costs less than handing a request about.
+    """
 
     key: int
-    path: str
-    mtime_ns: int
+    directories: list[tuple[str, int]]
+
+    @property
+    def path(self) -> str:
+        """The first directory: where it is mounted, so are the others as a rule."""
+        return self.directories[0][0]
 
 
 class VerifyRequest(NamedTuple):
@@ -90,10 +97,14 @@ class Listing(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """The answer to a `CheckRequest`: `changed` also when it could not be looked at."""
+    """The answer to a `CheckRequest`: the positions of those that changed or could not be looked at.
+
+    `asked` says how many there were.
+    """
 
     key: int
-    changed: bool
+    changed: list[int]
+    asked: int
 
 
 class Verified(NamedTuple):

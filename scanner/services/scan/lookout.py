@@ -25,6 +25,7 @@ Item = TypeVar("Item")
 
 _POLL_S = 0.25
 _QUESTIONS_AT_ONCE = 2000
+_CHECKED_TOGETHER = 100
 
 
 class Lookout:
@@ -70,7 +71,7 @@ class Lookout:
     def verify(self, paths: Sequence[str]) -> dict[str, Verified]:
         """Look at each path with `lstat`."""
         found: dict[str, Verified] = {}
-        for chunk in _chunks(iter(paths)):
+        for chunk in _chunks(iter(paths), _QUESTIONS_AT_ONCE):
             requests = [VerifyRequest(self._key(), path) for path in chunk]
             for answer, request in self._ask(requests):
                 if isinstance(answer, Verified):
@@ -79,14 +80,17 @@ class Lookout:
 
     def changed(self, directories: Iterable[tuple[int, str, int]]) -> list[int]:
         """Return the ids of those directories (id, path, mtime_ns) whose mtime is another by now."""
-        found: list[int] = []
-        for chunk in _chunks(iter(directories)):
-            requests = [CheckRequest(self._key(), path, mtime_ns) for _, path, mtime_ns in chunk]
-            ids = {request.key: directory[0] for request, directory in zip(requests, chunk, strict=True)}
-            for answer, request in self._ask(requests):
-                if isinstance(answer, Checked) and answer.changed:
-                    found.append(ids[request.key])
-        return found
+        asked: dict[int, list[int]] = {}
+        requests: list[CheckRequest] = []
+        for chunk in _chunks(iter(directories), _CHECKED_TOGETHER):
+            requests.append(CheckRequest(self._key(), [(path, mtime_ns) for _, path, mtime_ns in chunk]))
+            asked[requests[-1].key] = [key for key, _, _ in chunk]
+        return [
+            asked[answer.key][position]
+            for answer, _ in self._ask(requests)
+            if isinstance(answer, Checked)
+            for position in answer.changed
+        ]
 
     def _ask(
         self, requests: Sequence[VerifyRequest | CheckRequest]
@@ -105,6 +109,6 @@ class Lookout:
         return self._next_key
 
 
-def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
-    while chunk := list(islice(items, _QUESTIONS_AT_ONCE)):
+def _chunks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    while chunk := list(islice(items, size)):
         yield chunk

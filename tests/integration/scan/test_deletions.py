@@ -275,7 +275,7 @@ def test_a_directory_that_changes_all_the_time_does_not_keep_a_scan_from_its_end
 
     def always_changed(self: Walker, timeout_s: float) -> list[object]:
         return [
-            reply._replace(changed=True) if isinstance(reply, Checked) else reply
+            reply._replace(changed=list(range(reply.asked))) if isinstance(reply, Checked) else reply
             for reply in original(self, timeout_s)
         ]
 

@@ -54,7 +54,7 @@ def test_every_kind_of_request_is_answered_with_its_key(tmp_path: Path) -> None:
     make_tree(tmp_path, "a.mkv")
     with Walker(str(tmp_path), EVERYTHING, SETTLED) as walker:
         walker.submit(
-            [ListRequest(7, ""), CheckRequest(8, "", 1), VerifyRequest(9, "a.mkv"), ListRequest(10, "no")]
+            [ListRequest(7, ""), CheckRequest(8, [("", 1)]), VerifyRequest(9, "a.mkv"), ListRequest(10, "no")]
         )
         replies = []
         while walker.outstanding:
@@ -317,7 +317,11 @@ def _is_blocked_writing(pid: int) -> bool:
 
 
 def test_frames_survive_any_cut() -> None:
-    requests: list[Request] = [ListRequest(1, "é", b"x" * 16), CheckRequest(2, "", 3), VerifyRequest(4, "a\nb")]
+    requests: list[Request] = [
+        ListRequest(1, "é", b"x" * 16),
+        CheckRequest(2, [("", 3), ("d", 4)]),
+        VerifyRequest(4, "a\nb"),
+    ]
     data = frames.request_frame(requests) + frames.frame([])
     for size in (1, 3, 1000):
         reader = frames.FrameReader()
