@@ -23,6 +23,11 @@ def from_os(name: str) -> str:
     """Return the path text of a name as `os` functions give it (surrogateescape)."""
     if name.isascii():
         return name
+    try:
+        if not _ESCAPED_UTF8.search(name.encode()):
+            return name
+    except UnicodeEncodeError:  # it holds a byte that is not UTF-8
+        pass
     return _SURROGATE_OR_RESERVED.sub(_escape, name)
 
 

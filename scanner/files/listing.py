@@ -238,7 +238,7 @@ class Lister:
     def _take(self, look: _Look, chunk: list[os.DirEntry[str]]) -> None:
         """Sort a chunk's entries into files, subdirectories, problems and what is none of our business."""
         kinds, shows_hidden, is_picky = self._kinds, self._filters.hidden, look.is_picky
-        plain_until_ns, add = look.plain_until_ns, look.files.append
+        plain_until_ns, add, text_of = look.plain_until_ns, look.files.append, paths.from_os
         for entry in chunk:
             name = entry.name
             if name[0] == "." and not shows_hidden:
@@ -256,15 +256,16 @@ class Lister:
                 look.trouble(name, error)
                 continue
             mtime_ns, inode = found.st_mtime_ns, found.st_ino
-            if not _EARLIEST_NS <= mtime_ns <= plain_until_ns or inode >= _INODE_LIMIT or not name.isascii():
+            if not _EARLIEST_NS <= mtime_ns <= plain_until_ns or inode >= _INODE_LIMIT:
                 self._take_file(look, name, kind, found)
             elif found.st_mode & _TYPE_BITS == _REGULAR:  # not replaced since the directory was read
-                add((name, found.st_size, mtime_ns, inode, kind))
+                text = name if name.isascii() else text_of(name)
+                add((text, found.st_size, mtime_ns, inode, kind))
 
     def _take_file(
         self, look: _Look, name: str, kind: int, found: os.stat_result, *, trusts_inode: bool = True
     ) -> None:
-        """Take a file the careful way: unsettled, behind a link, not ASCII, or on a peculiar file system."""
+        """Take a file the careful way: unsettled, behind a link, or on a peculiar file system."""
         if found.st_mode & _TYPE_BITS != _REGULAR:
             return
         mtime_ns = look.measure.mtime_ns(found.st_mtime_ns)
