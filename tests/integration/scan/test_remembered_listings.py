@@ -29,24 +29,13 @@ def test_file_moved_out_by_a_partial_scan_and_back_is_found_again(library: Libra
     library.settled()
 
 
-def test_directory_moved_out_by_a_partial_scan_and_back_is_found_again(library: Library) -> None:
-    library.fill("p/show/1.mkv", "p/show/2.mkv", "q/z.mkv")
+@pytest.mark.parametrize("start", ["q", "q/show"], ids=["as a whole", "file by file"])
+def test_directory_moved_out_by_a_partial_scan_and_back_is_found_again(library: Library, start: str) -> None:
+    library.fill("p/show/1.mkv", "p/show/2.mkv", "p/other/3.mkv", "q/z.mkv")
     library.age_directories()
     library.scan()
     library.rename("p/show", "q/show")
-    library.scan("partial", start="q/show")
-    library.rename("q/show", "p/show")
-    library.age_directories()
-    library.scan()
-    library.settled()
-
-
-def test_whole_directory_moved_and_back_is_found_again(library: Library) -> None:
-    library.fill("p/show/1.mkv", "p/other/2.mkv", "q/z.mkv")
-    library.age_directories()
-    library.scan()
-    library.rename("p/show", "q/show")
-    library.scan("partial", start="q")
+    library.scan("partial", start=start)
     library.rename("q/show", "p/show")
     library.age_directories()
     library.scan()
