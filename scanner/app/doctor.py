@@ -9,7 +9,7 @@ from scanner import paths
 from scanner.app.broker_side import BrokerSideSettings
 from scanner.app.database import open_catalog
 from scanner.app.reports import Finding
-from scanner.app.run import broker_side_settings
+from scanner.app.wiring import broker_side_settings
 from scanner.broker.publisher import RabbitBroker
 from scanner.catalog import libraries, outbox, schema
 from scanner.catalog.engine import Database
