@@ -64,6 +64,14 @@ class Owner(msgspec.Struct, frozen=True):
         return f"host {self.host}, process {self.pid}"
 
 
+def described(text: str) -> str:
+    """Return an owner's text in words; as it is if it cannot be read."""
+    try:
+        return Owner.parse(text).described
+    except ValueError:
+        return text
+
+
 def _boot_id() -> str:
     return _read("/proc/sys/kernel/random/boot_id") or "unknown"
 

@@ -13,7 +13,7 @@ from scanner.catalog.libraries import Library
 from scanner.catalog.scans import Counters
 from scanner.config import Settings
 from scanner.errors import LibraryBusy
-from scanner.owner import Owner
+from scanner.owner import Owner, described
 from scanner.urls import mask
 
 
@@ -142,9 +142,4 @@ def _scan_row(scan: queries.LastScan) -> ScanRow:
 
 
 def _described(owner: str | None) -> str | None:
-    if owner is None:
-        return None
-    try:
-        return Owner.parse(owner).described
-    except ValueError:
-        return owner
+    return None if owner is None else described(owner)

@@ -11,9 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from scanner.catalog.bulk import select_in
 from scanner.catalog.engine import Database
-from scanner.catalog.tables import LIVING, FileState, directories, files
-
-_MISSING = int(FileState.MISSING)
+from scanner.catalog.tables import LIVING, directories, files
 
 _KNOWN = """
 SELECT directory_id, id, name, size, mtime_ns, coalesce(inode, 0), state, revision, content,

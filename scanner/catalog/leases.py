@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table, select, update
 from scanner.catalog.engine import Database, database_now
 from scanner.catalog.tables import libraries, roles
 from scanner.errors import LeaseLost
-from scanner.owner import Owner
+from scanner.owner import Owner, described
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,7 @@ class Holder:
     @property
     def described(self) -> str:
         """Host and process id."""
-        try:
-            return Owner.parse(self.owner).described
-        except ValueError:
-            return self.owner
+        return described(self.owner)
 
 
 def acquire_library(database: Database, library_id: int, owner: Owner, ttl_s: float) -> Grant | Holder:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 
 from scanner import paths
 from scanner.catalog.engine import Database, database_now
-from scanner.catalog.tables import DELETED, LIVING, directories, files, libraries
+from scanner.catalog.tables import LIVING, directories, files, libraries
 from scanner.errors import UsageError
 
 
@@ -112,13 +112,6 @@ def remove_library(database: Database, library: Library) -> int:
         connection.execute(delete(directories).where(directories.c.library_id == library.id))
         connection.execute(delete(libraries).where(libraries.c.id == library.id))
     return living
-
-
-def count_missing(database: Database, library: Library) -> int:
-    """Return how many tombstones a library has."""
-    query = select(func.count()).select_from(files.join(directories, files.c.directory_id == directories.c.id))
-    with database.read() as connection:
-        return connection.execute(query.where(directories.c.library_id == library.id, DELETED)).scalar_one()
 
 
 def file_count(database: Database, library_id: int) -> int:
