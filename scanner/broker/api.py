@@ -5,20 +5,42 @@ good; whatever happens otherwise, the message is still its sender's. A crash los
 confirmed; it may repeat a message, under the same message id.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from scanner.errors import BrokerError
 
+DEAD = "dead"
+"""The route of a letter that nobody can use: it says why in the header `REASON_HEADER`."""
+
+REASON_HEADER = "x-reason"
+ERROR_KIND_HEADER = "x-error-kind"
+"""Why a letter is dead in one of the words of `scanner.message.ErrorKind`."""
+
+
+def retry_route(delay_s: int) -> str:
+    """Return the route of a task that is to come back after one of `scanner.message.RETRY_DELAYS_S`."""
+    return f"retry.{delay_s}s"
+
+
+class Source(enum.StrEnum):
+    """What can be consumed."""
+
+    TASKS = "tasks"
+    RESULTS = "results"
+    """The results of one catalog: the one that the broker's settings name."""
+    DEAD = "dead"
+
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """One row of the outbox, ready to send.
+    """A message, ready to send; the relay's are rows of the outbox.
 
-    `id` is the row's; `message_id` never changes over republishes; `route` is what the outbox calls its
-    routing key (`scanner.message.TASKS`), which the broker side maps to an exchange; `task_count` says how
-    many tasks the body holds.
+    `id` is the sender's own (a row's); `message_id` never changes over republishes; `route` is what the outbox
+    calls its routing key, which the broker maps to an exchange: `scanner.message.TASKS`, a `result_route`, a
+    `retry_route`, `DEAD`. `task_count` says how many tasks the body holds. `headers` come beside the attempt.
     """
 
     id: int
@@ -28,6 +50,29 @@ class OutgoingMessage:
     body: bytes
     attempt: int = 0
     task_count: int = 1
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that was consumed and waits for its acknowledgement.
+
+    `tag` names it within its session; `type` is None if the sender gave none; `redelivered` tells that somebody
+    had it before and did not acknowledge. `headers` are those whose value is text.
+
+    `delayed` and `settles` are the embedded broker's alone: messages that become rows of the outbox, each not
+    before its delay, and ids of rows that leave it: both in the transaction that commits this delivery.
+    """
+
+    tag: int
+    message_id: str
+    type: str | None
+    body: bytes
+    attempt: int = 0
+    redelivered: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delayed: tuple[OutgoingMessage, ...] = ()
+    settles: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +108,18 @@ class PublishingSession(Protocol):
     def error(self) -> BrokerError | None:
         """Why the session is lost; None while it stands."""
 
-    async def publish(self, chunk: Sequence[OutgoingMessage]) -> Outcome:
+    async def publish(self, chunk: Sequence[OutgoingMessage], *, answers: Delivery | None = None) -> Outcome:
         """Send the messages; return when each has its verdict or the session is lost. Never raises for that.
 
-        Several chunks may be published side by side; they share the window.
+        Several chunks may be published side by side; they share the window. `answers` is the task message that
+        the chunk is the whole answer to: the embedded broker commits the two together.
+        """
+
+    async def declare_results(self, catalog: str) -> None:
+        """See that the queue of a catalog's results exists: a worker's answers must not be unroutable.
+
+        Raises:
+            BrokerError: the session is lost, or the broker refuses.
         """
 
     def narrow(self) -> None:
@@ -93,6 +146,44 @@ class PublishingSession(Protocol):
         """End the session, in bounded time, whatever state it is in."""
 
 
+class ConsumingSession(Protocol):
+    """A connection that consumes one source, from its opening to its loss; never repaired, only replaced.
+
+    What was delivered and neither acknowledged nor given back when the session ends is delivered again.
+    """
+
+    @property
+    def error(self) -> BrokerError | None:
+        """Why the session is lost; None while it stands."""
+
+    async def receive(self, limit: int, gather_s: float = 0.0) -> list[Delivery]:
+        """Return up to `limit` deliveries: wait for the first, and `gather_s` more for others.
+
+        An empty list means that `stop` was called and nothing is left to return.
+
+        Raises:
+            BrokerError: the session is lost.
+        """
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Say that they are done with: the broker forgets them. Unbroken runs go as one multiple ack.
+
+        A lost session is no error here: the broker delivers again, and a repeat changes nothing.
+        """
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Put them back into their queue, to be delivered again, to us or others."""
+
+    async def stop(self) -> None:
+        """Take nothing more; what was delivered can still be acknowledged or given back."""
+
+    async def wait_lost(self) -> BrokerError:
+        """Return the reason once the session is lost."""
+
+    async def close(self) -> None:
+        """End the session, in bounded time, whatever state it is in."""
+
+
 class Broker(Protocol):
     """Where sessions come from."""
 
@@ -102,6 +193,14 @@ class Broker(Protocol):
 
     async def open_publishing(self) -> PublishingSession:
         """Open a session: connected, the topology declared, ready to publish.
+
+        Raises:
+            BrokerUnavailable: no session now; it may come back.
+            BrokerRefused: credentials, permissions, virtual host or topology; a person must act.
+        """
+
+    async def open_consuming(self, source: Source, prefetch: int) -> ConsumingSession:
+        """Open a session that has at most `prefetch` messages unacknowledged.
 
         Raises:
             BrokerUnavailable: no session now; it may come back.

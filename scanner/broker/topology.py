@@ -17,7 +17,6 @@ from aiormq.exceptions import ChannelClosed, ChannelLockedResource, ChannelPreco
 from scanner import message
 from scanner.errors import BrokerRefused
 
-RETRY_DELAYS_S = (10, 60, 600)
 DELIVERY_LIMIT = 20
 
 ExchangeKind = Literal["direct", "fanout", "topic"]
@@ -103,7 +102,7 @@ class Topology:
         }
 
     def _retry_queues(self) -> Iterator[Queue]:
-        for delay_s in RETRY_DELAYS_S:
+        for delay_s in message.RETRY_DELAYS_S:
             arguments = self._quorum(self.tasks.name) | {
                 "x-message-ttl": delay_s * 1000,
                 # Without it the letter would keep its retry key, which the tasks exchange does not know.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, SerializationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, SerializationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from scanner.media import parse_kinds
@@ -101,7 +101,21 @@ def count(low: int, high: int, option: str = "", unit: str = "") -> tuple[Any, .
     return BeforeValidator(no_bool), Field(ge=low, le=high), face
 
 
+def checked_roots(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a map whose sides are not absolute paths, or that maps a root twice."""
+    sources = [entry.partition("=")[0] for entry in value]
+    for entry in value:
+        source, separator, target = entry.partition("=")
+        if not (separator and source.startswith("/") and target.startswith("/")):
+            raise ValueError(f"{entry!r} is not FROM=TO with two absolute paths")
+        if sources.count(source) > 1:
+            raise ValueError(f"{source!r} is mapped twice")
+    return value
+
+
 Globs = Annotated[tuple[str, ...], BeforeValidator(as_globs)]
+Words = Annotated[tuple[str, ...], BeforeValidator(as_globs)]
+RootMap = Annotated[tuple[str, ...], BeforeValidator(as_globs), AfterValidator(checked_roots)]
 
 
 def checked_database(value: SecretUrl) -> SecretUrl:

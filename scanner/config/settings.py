@@ -17,7 +17,9 @@ from scanner.config.fields import (
     REVEAL,
     Face,
     Globs,
+    RootMap,
     SecretUrl,
+    Words,
     checked_broker,
     checked_database,
     checked_kinds,
@@ -53,7 +55,7 @@ class Settings(BaseSettings):
         AfterValidator(checked_broker),
         Face("embedded, amqp://... or amqps://...", "--broker"),
     ] = SecretUrl(EMBEDDED)
-    """Who takes the tasks: RabbitMQ by its URL, or `embedded` for none. Defaults to `embedded`."""
+    """Who takes the tasks: RabbitMQ, or `embedded`, which works them off itself. Defaults to `embedded`."""
 
     prefix: Annotated[
         str,
@@ -144,6 +146,53 @@ class Settings(BaseSettings):
     follow_symlinks: Annotated[bool, Face("true or false", "--follow-symlinks")] = False
     """Also follow symbolic links. Defaults to false."""
 
+    concurrency: Annotated[int, *count(0, 256, "--concurrency", "files")] = 0
+    """How many files are probed at the same time, at most; 0 = one a processor. Defaults to 0."""
+
+    prefetch: Annotated[int, *count(0, 10_000, unit="messages")] = 0
+    """How many task messages a worker has in hand; 0 = what its processes keep up with. Defaults to 0."""
+
+    probe_timeout_s: Annotated[float, *seconds(0.1, 1_500, "--probe-timeout")] = 30.0
+    """How long one file may take to probe. Defaults to 30."""
+
+    probe_memory_mib: Annotated[int, *count(256, 1_048_576, unit="MiB")] = 1_024
+    """How much address space a probe process may have. Defaults to 1024."""
+
+    probe_recycle: Annotated[int, *count(1, 10_000_000, unit="files")] = 2_000
+    """After how many files a probe process is replaced by a fresh one. Defaults to 2000."""
+
+    handlers: Annotated[
+        Words,
+        Face("names of entry points in the group scanner.handlers: a list, or commas between", "--handlers"),
+    ] = ("probe",)
+    """What is done with each file. Defaults to `probe`."""
+
+    names: Annotated[bool, Face("true or false", "--names")] = True
+    """Also read title, year, season and episode from file names. Defaults to true."""
+
+    hash: Annotated[Literal["quick", "full"], Face("quick or full", "--hash")] = "quick"
+    """The fingerprint: OpenSubtitles hash, or BLAKE3 of the whole content, too. Defaults to `quick`."""
+
+    nice: Annotated[int, *count(0, 19)] = 10
+    """The niceness of probe processes. Defaults to 10."""
+
+    idle_io: Annotated[bool, Face("true or false")] = True
+    """Whether probing only reads when nobody else does (Linux's idle I/O class). Defaults to true."""
+
+    io_rate_mib_s: Annotated[
+        float,
+        BeforeValidator(no_bool),
+        Field(ge=0, le=1_000_000, allow_inf_nan=False),
+        Face("MiB a second, 0 = any", "--io-rate", "SCANNER_IO_RATE"),
+    ] = 0.0
+    """How much a worker may read in a second, in MiB; 0 = any. Defaults to 0."""
+
+    drain_timeout_s: Annotated[float, *seconds(0, 3_600, "--drain-timeout")] = 30.0
+    """How long a worker that stops may finish what it has in hand; the rest goes back. Defaults to 30."""
+
+    root_map: Annotated[RootMap, Face("FROM=TO with absolute paths: a list, or commas between", "--map")] = ()
+    """Where library roots are on this machine: `/srv/films=/mnt/films`. Defaults to none."""
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -156,7 +205,7 @@ class Settings(BaseSettings):
         """Take only what is passed in: `scanner.config.load` brings its own sources."""
         return (init_settings,)
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("log_level", "log_format", "hash", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

@@ -1,7 +1,7 @@
-"""The wire format: what goes over the broker, encoded and decoded (CONTRACT.md, "Messages").
+"""Task messages: what a scan hands out.
 
-JSON in UTF-8. Paths in messages are readable text; one that is not valid UTF-8 also travels as base64 bytes.
-`mtime_ns` is a decimal string, since it lies beyond 2^53. Imports no domain type: plain values in, bytes out.
+Paths in messages are readable text; one that is not valid UTF-8 also travels as base64 bytes. `mtime_ns` is a
+decimal string, since it lies beyond 2^53.
 """
 
 import base64
@@ -13,7 +13,6 @@ import msgspec
 from scanner import paths
 
 TASKS_TYPE = "scanner.tasks.v1"
-RESULTS_TYPE = "scanner.results.v1"
 VERSION = 1
 CONTENT_TYPE = "application/json"
 APP_ID = "scanner"
@@ -60,6 +59,15 @@ _batch_decoder = msgspec.json.Decoder(TaskBatch)
 def new_message_id() -> str:
     """Return the id a message keeps for life."""
     return str(uuid.uuid4())
+
+
+def single_message_id(batch_message_id: str, task: Task, attempt: int) -> str:
+    """Return the id of the message that holds one task of a batch alone (CONTRACT.md: UUIDv5).
+
+    Raises:
+        ValueError: `batch_message_id` is not a UUID.
+    """
+    return str(uuid.uuid5(uuid.UUID(batch_message_id), f"{task.file}:{task.revision}:{attempt}"))
 
 
 def encode(batch: TaskBatch) -> bytes:
