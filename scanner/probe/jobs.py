@@ -68,8 +68,8 @@ class ProbeSettings:
 
     `processes` at most work at a time; a file may take `time_limit_s` (default 30), a process `memory_mib`
     (1,024) of address space, and is replaced after `recycle_after` (2,000) files. `handlers` are names of entry
-    points in the group `scanner.handlers`. `names` parses file names. `nice` (10) and the idle I/O class (unless
-    `idle_io` is false) leave the machine to others. `io_rate_mib_s` limits what all processes read together, 0
+    points in the group `scanner.handlers`. `names` parses file names. `nice` (10) and the idle I/O class
+    (unless `idle_io` is false) leave the machine to others. `io_rate_mib_s` limits what all processes read together, 0
     being no limit.
     """
 
