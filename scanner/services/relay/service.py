@@ -6,9 +6,8 @@ to be taken over: at once if the death can be proved, otherwise when it runs out
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -20,8 +19,9 @@ from scanner.catalog.outbox import RELAY_ROLE
 from scanner.errors import BrokerError, BrokerUnavailable, DatabaseError, LeaseLost
 from scanner.owner import Owner
 from scanner.retry import Outage, persist
-from scanner.services.relay.shift import Shift, Signals, run_sql
+from scanner.services.relay.shift import Shift, Signals
 from scanner.services.relay.status import Progress, RelaySettings, RelayState, RelayStatus
+from scanner.waiting import first_of, open_unless, run_sql, within
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ class Relay:
         """Relay under the role; give it back whatever happens."""
         log.info("relay.role_taken", epoch=grant.epoch)
         try:
-            await _first_of(self._work(grant), self._keep_role(grant))
+            await first_of(self._work(grant), self._keep_role(grant))
         finally:
             with suppress(DatabaseError, LeaseLost):
                 await asyncio.to_thread(leases.release, self._database, grant)
@@ -145,17 +145,7 @@ class Relay:
 
     async def _open(self) -> PublishingSession | None:
         """Open a session; None when asked to drain before there is one."""
-        draining = asyncio.ensure_future(self._signals.draining.wait())
-        opening = asyncio.ensure_future(self._broker.open_publishing())
-        session: PublishingSession | None = None
-        try:
-            await asyncio.wait({draining, opening}, return_when=asyncio.FIRST_COMPLETED)
-            session = opening.result() if opening.done() else None
-            return session
-        finally:
-            draining.cancel()
-            if session is None:
-                await _give_up(opening)
+        return await open_unless(self._signals.draining, self._broker.open_publishing())
 
     def _wait_shown(self, pause_s: float, error: BaseException) -> None:
         log.warning("relay.session_lost", error=str(error), pause_s=round(pause_s, 1))
@@ -164,27 +154,4 @@ class Relay:
 
     async def _nap(self, seconds: float) -> None:
         """Sleep, but not longer than until we are asked to drain."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._signals.draining.wait()
-
-
-async def _give_up(opening: asyncio.Future[PublishingSession]) -> None:
-    """End an opening that nobody waits for any more; it may have succeeded in this very tick."""
-    opening.cancel()
-    await asyncio.wait({opening})
-    if not opening.cancelled() and opening.exception() is None:
-        await opening.result().close()
-
-
-async def _first_of(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run the parts until the first ends, then end the others; its error is ours."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await within(seconds, self._signals.draining)

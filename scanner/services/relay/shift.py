@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
@@ -20,11 +19,8 @@ from scanner.catalog.engine import Database
 from scanner.catalog.leases import Grant
 from scanner.catalog.outbox import Held, OutboxRow
 from scanner.errors import PublishRejected
-from scanner.retry import Outage, Patience, persist
 from scanner.services.relay.status import Progress, RelaySettings, RelayState
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from scanner.waiting import first, run_sql, stop, within
 
 _OBSERVE_EVERY_S = 0.1
 _STANDS_AFTER_S = 5.0
@@ -42,16 +38,6 @@ class Signals:
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-async def run_sql(wait_s: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a call to the database on a thread; try again for `wait_s` while it is locked or away."""
-    outage = Outage(Patience(cap_s=2.0, start_s=wait_s))
-    return await persist(
-        lambda: asyncio.to_thread(call, *args, **kwargs),
-        outage,
-        on_wait=lambda pause_s, error: log.warning("relay.database_waits", error=str(error), pause_s=pause_s),
-    )
 
 
 class Shift:
@@ -104,7 +90,7 @@ class Shift:
             lost = self._session.error
             if signals.draining.is_set():
                 self._progress.show(RelayState.DRAINING)
-            await _stop(feeding)
+            await stop(feeding)
             if not deleting.done():
                 await self._finish_chunks()
             await self._session.close()
@@ -112,7 +98,7 @@ class Shift:
             await deleting
         finally:
             await self._session.close()
-            await _stop(feeding, deleting, *others)
+            await stop(feeding, deleting, *others)
         self._raise_what_ended_it(feeding, lost)
 
     def _raise_what_ended_it(self, feeding: "asyncio.Task[None]", lost: BaseException | None) -> None:
@@ -138,7 +124,7 @@ class Shift:
                 self._start_chunk(rows)
                 continue
             self._slots.release()
-            await _within(self._settings.poll_s, signals.wake)
+            await within(self._settings.poll_s, signals.wake)
 
     async def _wait_for_deletes(self) -> None:
         """Wait while too many confirmed rows are undeleted: a crash would repeat them all."""
@@ -219,8 +205,8 @@ class Shift:
     async def _delete(self, works: Callable[[], None]) -> None:
         """Delete confirmed rows, as many as have gathered, until there is nothing more to come."""
         while not (self._finishing.is_set() and not self._confirmed):
-            await _first(self._some_confirmed, self._finishing)
-            await _within(self._settings.delete_every_s, self._finishing)
+            await first(self._some_confirmed, self._finishing)
+            await within(self._settings.delete_every_s, self._finishing)
             self._some_confirmed.clear()
             batch = dict(self._confirmed)
             if not batch:
@@ -285,29 +271,3 @@ def _outgoing(row: OutboxRow) -> OutgoingMessage:
         attempt=row.attempt,
         task_count=row.task_count,
     )
-
-
-async def _within(limit_s: float, event: asyncio.Event) -> None:
-    """Wait for the event, at most `limit_s`."""
-    try:
-        async with asyncio.timeout(limit_s):
-            await event.wait()
-    except TimeoutError:
-        return
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Wait for any of the events."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-
-
-async def _stop(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel the tasks and wait until they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
