@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import pytest
 
 from tests.support import amqp as amqp_calls
+from tests.support.media import MediaFolder
 from tests.support.postgresql import PostgresCluster
 from tests.support.proxy import TcpProxy
 from tests.support.rabbitmq import RabbitNode
@@ -139,6 +140,17 @@ def proxy(rabbitmq: RabbitNode) -> Iterator[TcpProxy]:
     """A TCP proxy to the session's node: `rabbitmq.url(port=proxy.port)`."""
     with TcpProxy(rabbitmq.port) as line:
         yield line
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> MediaFolder:
+    """Small real media, made once a session, to copy from."""
+    try:
+        return MediaFolder(tmp_path_factory.mktemp("media"))
+    except ServiceMissing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI needs it: {missing}")
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")
