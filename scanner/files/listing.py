@@ -16,7 +16,7 @@ from collections.abc import Callable
 from itertools import islice
 from operator import itemgetter
 
-from scanner import media, paths
+from scanner import media, paths, times
 from scanner.files import mounts
 from scanner.files.filters import Filters
 from scanner.files.frames import PackedListing, pack
@@ -39,7 +39,7 @@ _TRUST_AFTER_NS = 2_000_000_000
 _NEVER_NS = 1 << 100
 """Beyond every mtime."""
 
-_EARLIEST_NS = -mounts.LATEST_NS
+_EARLIEST_NS = -times.LATEST_NS
 _NAME = itemgetter(0)
 _TYPE_BITS = 0o170000
 _INODE_LIMIT = 1 << 63
@@ -80,7 +80,7 @@ class _Look:
         self.started_ns = time.time_ns()
         self.settled_until_ns = self.started_ns - settle_ns if settle_ns else _NEVER_NS
         # up to here a file's numbers are its entry's as they are
-        last_ns = min(self.settled_until_ns, mounts.LATEST_NS)
+        last_ns = min(self.settled_until_ns, times.LATEST_NS)
         self.plain_until_ns = last_ns if measure.is_plain else -_NEVER_NS
         self.mtime_ns = self.inode = self.parts = 0
         self.chain: Chain = ()
@@ -272,7 +272,7 @@ class Lister:
         inode = look.measure.inode(found.st_ino) if trusts_inode else 0
         entry = (paths.from_os(name), found.st_size, mtime_ns, inode, kind)
         if found.st_mtime_ns > look.settled_until_ns:
-            look.unsettled.append((*entry, mounts.bounded_ns(found.st_ctime_ns)))
+            look.unsettled.append((*entry, times.bounded_ns(found.st_ctime_ns)))
         else:
             look.files.append(entry)
 

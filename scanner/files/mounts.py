@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
-from scanner import paths
+from scanner import paths, times
 
 MOUNTINFO = "/proc/self/mountinfo"
 
@@ -18,9 +18,6 @@ _NETWORK = frozenset(
 )
 _FAT = frozenset({"vfat", "msdos", "exfat"})
 _UNSTABLE_INODES = _FAT | {"cifs", "smb3", "smbfs", "9p", "ncpfs", "afs", "vboxsf"}
-LATEST_NS = (1 << 63) - 1
-"""The last moment that a database's integer holds, in the year 2262; some file systems go on after it."""
-
 _SECOND_NS = 1_000_000_000
 _GRANULARITY_NS = {
     "vfat": 2 * _SECOND_NS,
@@ -164,11 +161,6 @@ def mtime_granularity_ns(fs_type: str) -> int:
     return _GRANULARITY_NS.get(fs_type, 1)
 
 
-def bounded_ns(raw_ns: int) -> int:
-    """Return a time as a signed 64-bit number: one before 1677 or after 2262 is the nearest that fits."""
-    return max(-LATEST_NS, min(raw_ns, LATEST_NS))
-
-
 class Measure:
     """How a file system's numbers are to be read: the step of mtimes, whether inodes mean anything."""
 
@@ -182,7 +174,7 @@ class Measure:
 
     def mtime_ns(self, raw_ns: int) -> int:
         """Return an mtime at the file system's granularity, and as a signed 64-bit number."""
-        return bounded_ns(raw_ns - raw_ns % self.step_ns)
+        return times.bounded_ns(raw_ns - raw_ns % self.step_ns)
 
     def inode(self, raw: int) -> int:
         """Return an inode as a signed 64-bit number, 0 where it means nothing."""

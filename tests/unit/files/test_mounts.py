@@ -1,6 +1,6 @@
 import pytest
 
-from scanner import paths
+from scanner import paths, times
 from scanner.files import mounts
 from scanner.files.mounts import MountTable
 
@@ -91,4 +91,4 @@ def test_times_beyond_what_a_database_holds_are_the_nearest_that_fit(fs_type: st
     measure, most = mounts.Measure(fs_type), (1 << 63) - 1
     assert measure.mtime_ns(4 * most) == most
     assert measure.mtime_ns(-4 * most) == -most
-    assert mounts.bounded_ns(most + 1) == most
+    assert times.bounded_ns(most + 1) == most
