@@ -1,0 +1,163 @@
+"""From one task message to the messages that answer it: probe its files, judge what is missing.
+
+Touches no session but to see that a queue for the results exists. Invariant: every task of the message is in
+exactly one place of the answer: a result, a retry (with its result), a postponement, a message of its own.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+from scanner import message, paths
+from scanner.broker.api import Delivery, OutgoingMessage
+from scanner.message import RETRYABLE_KINDS, Task
+from scanner.probe.jobs import Job, Look, Verdict
+from scanner.probe.pool import Pool
+from scanner.services.work.admission import Admitted
+from scanner.services.work.answer import Answer
+from scanner.services.work.pressure import Pace
+from scanner.services.work.roots import Roots, granularity_ns
+from scanner.services.work.status import Tally, WorkSettings
+from scanner.waiting import within
+
+
+class Batches:
+    """Works off batches with a pool; knows over all sessions which roots are there and how fast files open."""
+
+    def __init__(self, pool: Pool, pace: Pace, settings: WorkSettings, tally: Tally) -> None:
+        self._pool, self._pace, self._settings, self._tally = pool, pace, settings, tally
+        self._roots = Roots(settings.root_map, settings.check_root_every_s)
+        self._keys = itertools.count(1)
+
+    @property
+    def away(self) -> tuple[str, ...]:
+        """The roots that were not there when last looked at."""
+        return self._roots.away
+
+    async def answer(self, delivery: Delivery, admitted: Admitted) -> list[OutgoingMessage]:
+        """Return what the delivery is answered with: a batch that somebody had before is taken apart."""
+        answer = Answer(delivery, admitted.batch, self._settings.worker)
+        if delivery.redelivered and len(admitted.batch.tasks) > 1:
+            answer.split(admitted.batch.tasks)
+            self._tally.split += 1
+        else:
+            await self._work(admitted, answer)
+        return answer.messages
+
+    async def _work(self, admitted: Admitted, answer: Answer) -> None:
+        """Probe the tasks and gather what is to be said of them."""
+        root = self._roots.local(admitted.root)
+        jobs = self._jobs(admitted, root, answer.delivery.attempt)
+        if await self._is_away(root):
+            self._postpone(answer, [task for task, job in jobs if job.look != "forget"])
+            jobs = [(task, job) for task, job in jobs if job.look == "forget"]
+        verdicts = await self._probe(root, [job for _, job in jobs])
+        away = await self._missing_with_their_root(root, [job for _, job in jobs], verdicts)
+        self._say(
+            answer, [(task, verdicts[job.key]) for task, job in jobs if job.key in verdicts.keys() - away]
+        )
+        self._postpone(answer, [task for task, job in jobs if job.key in away])
+        answer.split([task for task, job in jobs if job.key not in verdicts])
+
+    async def _is_away(self, root: str) -> bool:
+        """Tell whether the library was away when last looked at, and still is."""
+        if root not in self._roots.away:
+            return False
+        return self._roots.is_believed_away(root) or not await self._roots.is_there(root, self._pool)
+
+    def _jobs(self, admitted: Admitted, root: str, attempt: int) -> list[tuple[Task, Job]]:
+        """Return each task with its job."""
+        step_ns = self._roots.step_ns(root)
+        base = paths.to_bytes(root).rstrip(b"/") + b"/"
+        pairs = zip(admitted.batch.tasks, admitted.places, strict=True)
+        return [
+            (task, _job(next(self._keys), task, base + paths.to_bytes(place), attempt, step_ns))
+            for task, place in pairs
+        ]
+
+    async def _probe(self, root: str, jobs: Sequence[Job]) -> dict[int, Verdict]:
+        """Return the verdicts by key; a job that did not begin within `hold_s` has none."""
+        verdicts: dict[int, Verdict] = {}
+        expected = {job.key for job in jobs}
+        finished = asyncio.Event()
+
+        def take(verdict: Verdict) -> None:
+            verdicts[verdict.key] = verdict
+            self._pace.opened(verdict.opened_s)
+            if len(verdicts) >= len(expected):
+                finished.set()
+
+        if not jobs:
+            return verdicts
+        self._pool.submit(root, jobs, take)
+        try:
+            if not await within(self._settings.hold_s, finished):
+                expected -= self._pool.withdraw(expected)
+                if len(verdicts) < len(expected):
+                    await finished.wait()  # what has begun ends within the time limit of a file
+        finally:
+            self._pool.withdraw(expected)
+        return verdicts
+
+    async def _missing_with_their_root(
+        self, root: str, jobs: Sequence[Job], verdicts: dict[int, Verdict]
+    ) -> set[int]:
+        """Return the files that are not to be found, or did not open in time, because their root is away."""
+        suspicious = {key for key, verdict in verdicts.items() if _may_be_away(verdict)}
+        here = [paths.from_bytes(job.path) for job in jobs if job.key in verdicts and verdicts[job.key].opened]
+        if here:
+            self._roots.saw(root, here[0])
+        if not suspicious:
+            return set()
+        folders = {paths.from_bytes(job.path).rpartition("/")[0] for job in jobs if job.key in suspicious}
+        is_there = await self._roots.is_there(root, self._pool, sorted(folders - {root}))
+        return set() if is_there else suspicious
+
+    def _postpone(self, answer: Answer, tasks: Sequence[Task]) -> None:
+        answer.postpone(tasks)
+        self._tally.postponed += len(tasks)
+
+    def _say(self, answer: Answer, said: Sequence[tuple[Task, Verdict]]) -> None:
+        """Add the results, and send on what may succeed later or has failed for good."""
+        answer.results(verdict for _, verdict in said)
+        for task, verdict in said:
+            self._tally.results[verdict.status] += 1
+            if verdict.error_kind is None:
+                continue
+            self._tally.failures[verdict.error_kind] += 1
+            if verdict.error_kind not in RETRYABLE_KINDS:
+                continue
+            if answer.delivery.attempt < message.FINAL_ATTEMPT:
+                answer.retry(task)
+                self._tally.retries += 1
+            else:
+                answer.bury(task, verdict.error_kind, verdict.text)
+
+
+def _job(key: int, task: Task, path: bytes, attempt: int, step_ns: int) -> Job:
+    mtime_ns = int(task.mtime_ns)
+    return Job(
+        key=key,
+        path=path,
+        place=task.path,
+        kind=task.kind,
+        size=task.size,
+        mtime_ns=mtime_ns,
+        file=task.file,
+        revision=task.revision,
+        content=task.content,
+        attempt=attempt,
+        look=_look(task),
+        granularity_ns=granularity_ns(step_ns, mtime_ns),
+    )
+
+
+def _look(task: Task) -> Look:
+    if task.change == "deleted":
+        return "forget"
+    return "name" if task.change == "moved" and not task.probe else "content"
+
+
+def _may_be_away(verdict: Verdict) -> bool:
+    """Tell whether a verdict may be about the mount rather than about the file."""
+    return verdict.status == "gone" or (not verdict.opened and verdict.error_kind in ("timeout", "io"))

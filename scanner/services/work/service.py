@@ -1,0 +1,138 @@
+"""The work service's life: a pool for as long as it lives, session after session until told to drain.
+
+The loop that runs this does AMQP and nothing else; files are touched in the pool's processes only. A crash
+loses nothing: what was not acknowledged is delivered again, and the pool's processes end with their parent.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from scanner.broker.api import Broker, ConsumingSession, PublishingSession, Source
+from scanner.errors import BrokerError, BrokerUnavailable
+from scanner.probe.pool import Pool
+from scanner.retry import Outage, persist
+from scanner.services.work.batch import Batches
+from scanner.services.work.pressure import Pace, Pressure
+from scanner.services.work.shift import Shift
+from scanner.services.work.status import Tally, WorkSettings, WorkState, WorkStatus
+from scanner.waiting import open_unless, within
+
+_STANDS_AFTER_S = 5.0
+_JUDGE_EVERY_S = 1.0
+_POOL_GRACE_S = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Work:
+    """Takes task messages from the broker, has their files probed, and answers them."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        pool: Pool,
+        settings: WorkSettings,
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
+        self._broker, self._pool, self._settings = broker, pool, settings
+        self._tally = Tally(on_change)
+        self._draining = asyncio.Event()
+        self._pace = Pace(pool.settings.processes)
+        self._batches = Batches(pool, self._pace, settings, self._tally)
+
+    @property
+    def status(self) -> WorkStatus:
+        """A snapshot of what it does."""
+        found = self._pool.status
+        return self._tally.snapshot(
+            limit=self._pool.limit, processes=found.processes, replaced=dict(found.replaced)
+        )
+
+    def drain(self) -> None:
+        """Ask for the end: nothing more is taken, what is in hand is finished or given back."""
+        self._draining.set()
+
+    async def run(self) -> None:
+        """Work until drained.
+
+        Raises:
+            UsageError: a handler does not exist.
+            BrokerUnavailable: no working session for as long as the settings' patience allows.
+            BrokerRefused: credentials, permissions, virtual host or topology.
+        """
+        await self._pool.start()
+        judging = asyncio.create_task(self._judge(), name="work.judge")
+        try:
+            await self._work()
+        finally:
+            judging.cancel()
+            await self._pool.stop(_POOL_GRACE_S)
+            self._tally.show(WorkState.STOPPED, self._tally.detail, connected=False)
+
+    async def _work(self) -> None:
+        outage = Outage(self._settings.patience)
+        self._tally.show(WorkState.CONNECTING, f"connecting to {self._broker.described}")
+        try:
+            await persist(
+                lambda: self._work_one_shift(outage), outage, on_wait=self._wait_shown, sleep=self._nap
+            )
+        except BrokerUnavailable as error:
+            raise BrokerUnavailable(
+                f"{error}; tried for {outage.lasted_s:.0f} s. Start the broker or correct --broker: "
+                "what was in hand is delivered again"
+            ) from error
+
+    async def _work_one_shift(self, outage: Outage) -> None:
+        if self._draining.is_set():
+            return
+        publisher: PublishingSession | None = None
+        consumer: ConsumingSession | None = None
+        try:
+            publisher = await open_unless(self._draining, self._broker.open_publishing())
+            consumer = await open_unless(
+                self._draining, self._broker.open_consuming(Source.TASKS, self._settings.prefetch)
+            )
+            if publisher is not None and consumer is not None:
+                await self._run_shift(publisher, consumer, outage)
+        finally:
+            for session in (consumer, publisher):
+                if session is not None:
+                    await session.close()
+
+    async def _run_shift(
+        self, publisher: PublishingSession, consumer: ConsumingSession, outage: Outage
+    ) -> None:
+        log.info("work.connected", broker=self._broker.described)
+        self._tally.show(WorkState.IDLE, connected=True)
+        standing = asyncio.create_task(self._note_that_it_stands(outage))
+        shift = Shift(publisher, consumer, self._batches, self._settings, self._tally)
+        try:
+            await shift.run(self._draining)
+        except BrokerError:
+            self._tally.reconnects += 1
+            raise
+        finally:
+            standing.cancel()
+
+    async def _note_that_it_stands(self, outage: Outage) -> None:
+        await asyncio.sleep(_STANDS_AFTER_S)
+        outage.over()
+
+    def _wait_shown(self, pause_s: float, error: BaseException) -> None:
+        log.warning("work.session_lost", error=str(error), pause_s=round(pause_s, 1))
+        detail = f"reconnecting in {pause_s:.0f} s: {error}"
+        self._tally.show(WorkState.RECONNECTING, detail, connected=False)
+
+    async def _nap(self, seconds: float) -> None:
+        await within(seconds, self._draining)
+
+    async def _judge(self) -> None:
+        """Set the pool's limit once a second, and say when it changes."""
+        while True:
+            await asyncio.sleep(_JUDGE_EVERY_S)
+            before = self._pool.limit
+            self._pool.limit = self._pace.judge(await asyncio.to_thread(Pressure.read))
+            if self._pool.limit < before:
+                log.info("work.slowed_down", files_at_once=self._pool.limit)

@@ -1,0 +1,188 @@
+"""Work over one pair of sessions: deliveries in hand side by side, each answered and then acknowledged.
+
+Invariant: a task message is acknowledged only after every message that answers it was confirmed. When either
+session is lost both end, and what is in hand is delivered again, to us or to another worker. A crash here loses
+nothing: it repeats what was not acknowledged.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from scanner.broker.api import ConsumingSession, Delivery, OutgoingMessage, PublishingSession
+from scanner.errors import BrokerError, PublishRejected
+from scanner.log import shown
+from scanner.services.work.admission import NewerVersion, Refused, admit
+from scanner.services.work.answer import refusal
+from scanner.services.work.batch import Batches
+from scanner.services.work.status import Tally, WorkSettings, WorkState
+from scanner.waiting import stop
+
+_REFUSAL_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+log = structlog.get_logger(__name__)
+
+
+class Shift:
+    """Works until a session is lost, it drains, or a message of a newer version comes."""
+
+    def __init__(
+        self,
+        publisher: PublishingSession,
+        consumer: ConsumingSession,
+        batches: Batches,
+        settings: WorkSettings,
+        tally: Tally,
+    ) -> None:
+        self._publisher, self._consumer = publisher, consumer
+        self._batches, self._settings, self._tally = batches, settings, tally
+        self._in_hand: dict[asyncio.Task[None], Delivery] = {}
+        self._ids: dict[str, asyncio.Future[None]] = {}
+        self._is_refusing = asyncio.Event()
+
+    async def run(self, draining: asyncio.Event) -> None:
+        """Work; when draining, finish what is in hand within `drain_s` and give the rest back.
+
+        Raises:
+            BrokerError: a session was lost, or an answer cannot be delivered; open others.
+        """
+        taking = asyncio.create_task(self._take(), name="work.take")
+        ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(draining.wait())]
+        ends += [asyncio.ensure_future(session.wait_lost()) for session in (self._publisher, self._consumer)]
+        try:
+            await asyncio.wait({taking, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            if draining.is_set():
+                await self._drain()
+            self._raise_what_ended_it(taking)
+            if self._is_refusing.is_set() and not draining.is_set():
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await stop(taking, *ends, *self._in_hand)
+
+    def _raise_what_ended_it(self, taking: "asyncio.Task[None]") -> None:
+        lost = self._publisher.error or self._consumer.error
+        if lost is not None:
+            raise lost
+        if taking.done() and not taking.cancelled() and (error := taking.exception()) is not None:
+            raise error
+
+    async def _take(self) -> None:
+        """Start a task for each delivery; the prefetch bounds how many there are."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                while deliveries := await self._consumer.receive(self._settings.prefetch):
+                    for delivery in deliveries:
+                        task = group.create_task(self._handle(delivery), name="work.delivery")
+                        self._in_hand[task] = delivery
+                        task.add_done_callback(self._drop)
+                        self._show()
+        except BaseExceptionGroup as group:
+            lost = group.subgroup(BrokerError)
+            raise (lost or group).exceptions[0] from None
+
+    def _drop(self, task: "asyncio.Task[None]") -> None:
+        del self._in_hand[task]
+        self._show()
+
+    def _show(self) -> None:
+        self._tally.in_hand = len(self._in_hand)
+        self._tally.away = self._batches.away
+        self._tally.settle()
+
+    async def _drain(self) -> None:
+        """Take nothing more, finish what can be finished in time, give the rest back."""
+        self._tally.show(WorkState.DRAINING, f"{len(self._in_hand)} messages in hand")
+        await self._consumer.stop()
+        if self._in_hand:
+            lost = asyncio.ensure_future(self._consumer.wait_lost())
+            everything = asyncio.ensure_future(asyncio.wait(set(self._in_hand)))
+            await asyncio.wait(
+                {lost, everything}, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            lost.cancel()
+            everything.cancel()
+        left = dict(self._in_hand)
+        if left:
+            log.info("work.given_back", messages=len(left))
+            await stop(*left)
+            await self._consumer.give_back(list(left.values()))
+
+    # One delivery
+
+    async def _handle(self, delivery: Delivery) -> None:
+        """Answer one delivery and acknowledge it; the same message delivered twice is worked on once a time."""
+        while delivery.message_id in self._ids:
+            await asyncio.shield(self._ids[delivery.message_id])
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ids[delivery.message_id] = done
+        try:
+            await self._answer(delivery)
+        finally:
+            del self._ids[delivery.message_id]
+            done.set_result(None)
+
+    async def _answer(self, delivery: Delivery) -> None:
+        try:
+            messages = await self._messages_for(delivery)
+        except NewerVersion as error:
+            await self._refuse_newer(delivery, error)
+            return
+        except Refused as error:
+            messages = self._refuse(delivery, str(error))
+        except BrokerError:
+            raise
+        except Exception as error:
+            log.exception("work.failed_on_message", message_id=shown(delivery.message_id[:100]))
+            messages = self._refuse(delivery, f"the worker failed on it: {error!r}")
+        await self._publish(messages, delivery)
+        await self._consumer.acknowledge([delivery])
+        self._tally.messages += 1
+
+    def _refuse(self, delivery: Delivery, reason: str) -> list[OutgoingMessage]:
+        log.warning("work.refused", message_id=shown(delivery.message_id[:100]), reason=shown(reason))
+        self._tally.refused += 1
+        return [refusal(delivery, reason)]
+
+    async def _refuse_newer(self, delivery: Delivery, error: NewerVersion) -> None:
+        """Leave the message to a newer worker, and take nothing more: it would only come back."""
+        if not self._is_refusing.is_set():
+            self._is_refusing.set()
+            log.error("work.newer_version", found=str(error), remedy="upgrade this worker")
+            await self._consumer.stop()
+            self._tally.show(WorkState.REFUSING, f"{error}: upgrade this worker")
+        await self._consumer.give_back([delivery])
+
+    async def _messages_for(self, delivery: Delivery) -> list[OutgoingMessage]:
+        """Return what the delivery is answered with.
+
+        Raises:
+            Refused, NewerVersion: it must not be worked on.
+        """
+        admitted = admit(delivery)
+        await self._publisher.declare_results(admitted.batch.catalog)
+        return await self._batches.answer(delivery, admitted)
+
+    async def _publish(self, messages: Sequence[OutgoingMessage], delivery: Delivery) -> None:
+        """Publish until every message is confirmed: a full queue is waited for.
+
+        Raises:
+            BrokerError: the session was lost, or a message was returned though its queue was declared.
+        """
+        waiting = list(messages)
+        for pause_s in itertools.chain(_REFUSAL_PAUSES_S, itertools.repeat(_REFUSAL_PAUSES_S[-1])):
+            outcome = await self._publisher.publish(waiting, answers=delivery)
+            if outcome.error is not None:
+                raise outcome.error
+            if outcome.returned:
+                raise PublishRejected("the broker returned an answer: no queue takes it; declaring them again")
+            confirmed = set(outcome.confirmed)
+            waiting = [one for one in waiting if one.id not in confirmed]
+            if not waiting:
+                return
+            log.warning("work.answer_refused", messages=len(waiting), retry_in_s=pause_s)
+            self._publisher.narrow()
+            await asyncio.sleep(pause_s)
+            await self._publisher.refresh()

@@ -1,0 +1,132 @@
+"""What the work service is set to do and what it shows of itself: settings, states, counters."""
+
+import enum
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from scanner.message import Status
+from scanner.retry import Patience
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSettings:
+    """How the work service works.
+
+    `worker` is what its results are signed with. `prefetch` (default 8) task messages at most are in hand,
+    each for at most `hold_s` (600, well below RabbitMQ's consumer timeout of 30 minutes); `drain_s` (30) is how
+    long a stop waits for them. `root_map` are pairs of where a library's root is for the scanner and here.
+    `check_root_every_s` (5) is how long a root is believed to be there or away. An `outage` of the broker is
+    borne according to `patience`.
+    """
+
+    worker: str
+    prefetch: int = 8
+    hold_s: float = 600.0
+    drain_s: float = 30.0
+    root_map: tuple[tuple[str, str], ...] = ()
+    check_root_every_s: float = 5.0
+    patience: Patience = field(default_factory=Patience)
+
+
+class WorkState(enum.StrEnum):
+    """What the work service does at the moment."""
+
+    STARTING = "starting"
+    CONNECTING = "connecting"
+    RECONNECTING = "reconnecting"
+    IDLE = "idle"
+    """Connected, and no task is in hand."""
+    WORKING = "working"
+    REFUSING = "refusing"
+    """Met a message of a newer version: takes nothing more, for another worker has to."""
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+class WorkStatus(msgspec.Struct, frozen=True):
+    """A snapshot; the counters are of this process.
+
+    `results` counts files by the status of their result, `failures` failed ones by the error's kind, `messages`
+    task messages answered. `postponed` counts tasks of libraries that are away (`away` names them), `split`
+    redelivered batches taken apart, `refused` messages sent to the dead letters. `limit` of `processes` may
+    work at the moment; `replaced` counts probe processes that were ended, by the reason.
+    """
+
+    state: WorkState = WorkState.STARTING
+    detail: str = ""
+    connected: bool = False
+    in_hand: int = 0
+    messages: int = 0
+    results: dict[Status, int] = {}
+    failures: dict[str, int] = {}
+    retries: int = 0
+    postponed: int = 0
+    split: int = 0
+    refused: int = 0
+    reconnects: int = 0
+    away: tuple[str, ...] = ()
+    limit: int = 0
+    processes: int = 0
+    replaced: dict[str, int] = {}
+
+    @property
+    def files(self) -> int:
+        """How many files have a result, whatever it is."""
+        return sum(self.results.values())
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counters as they move; `state`, `detail` and `connected` change through `show`."""
+
+    on_change: Callable[[], None] | None = None
+    state: WorkState = WorkState.STARTING
+    detail: str = ""
+    connected: bool = False
+    in_hand: int = 0
+    messages: int = 0
+    results: Counter[Status] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    retries: int = 0
+    postponed: int = 0
+    split: int = 0
+    refused: int = 0
+    reconnects: int = 0
+    away: tuple[str, ...] = ()
+
+    def show(self, state: WorkState, detail: str = "", *, connected: bool | None = None) -> None:
+        """Change the state, and tell if it is another one."""
+        up = self.connected if connected is None else connected
+        changed = (self.state, self.detail, self.connected) != (state, detail, up)
+        self.state, self.detail, self.connected = state, detail, up
+        if changed and self.on_change is not None:
+            self.on_change()
+
+    def settle(self) -> None:
+        """Show whether anything is in hand, where nothing else is to be said."""
+        if self.state in (WorkState.IDLE, WorkState.WORKING, WorkState.CONNECTING):
+            self.show(WorkState.WORKING if self.in_hand else WorkState.IDLE, connected=True)
+
+    def snapshot(self, *, limit: int, processes: int, replaced: dict[str, int]) -> WorkStatus:
+        """Return the counters together with those of the pool."""
+        return WorkStatus(
+            state=self.state,
+            detail=self.detail,
+            connected=self.connected,
+            in_hand=self.in_hand,
+            messages=self.messages,
+            results=dict(self.results),
+            failures=dict(self.failures),
+            retries=self.retries,
+            postponed=self.postponed,
+            split=self.split,
+            refused=self.refused,
+            reconnects=self.reconnects,
+            away=self.away,
+            limit=limit,
+            processes=processes,
+            replaced=replaced,
+        )
