@@ -10,7 +10,7 @@ from scanner.app.broker_side import BrokerSideSettings
 from scanner.app.database import open_catalog
 from scanner.app.reports import Finding
 from scanner.app.wiring import broker_side_settings
-from scanner.broker.publisher import RabbitBroker
+from scanner.broker.rabbit import RabbitBroker
 from scanner.catalog import libraries, outbox, schema
 from scanner.catalog.engine import Database
 from scanner.catalog.libraries import Library

@@ -31,11 +31,10 @@ from scanner.app.broker_side.lines import (
     decode_settings,
     encode_report,
 )
-from scanner.broker.publisher import RabbitBroker
+from scanner.app.broker_side.services import Services
 from scanner.catalog.schema import open_database
 from scanner.errors import ScannerError
-from scanner.owner import Owner
-from scanner.services.relay import Relay, RelayStatus
+from scanner.services.relay import RelayStatus
 
 _REPORT_EVERY_S = 0.5
 _MARGIN_S = 3.0
@@ -45,7 +44,7 @@ log = structlog.get_logger("scanner.app.broker_side")
 
 
 class _Side:
-    """The relay, and whom it listens and reports to."""
+    """The services, and whom they listen and report to."""
 
     def __init__(self, settings: BrokerSideSettings, commands: RawIOBase, reports: int) -> None:
         self._settings = settings
@@ -56,13 +55,12 @@ class _Side:
         self._leaving = threading.Event()
 
     async def run(self) -> int:
-        """Relay until drained or refused; return the exit code."""
+        """Run until drained or refused; return the exit code."""
         try:
             database = await asyncio.to_thread(open_database, self._settings.database_url)
             try:
-                broker = RabbitBroker(self._settings.broker, self._settings.publishing)
-                relay = Relay(database, broker, Owner.current(), self._settings.relay, self._changed.set)
-                await self._run(relay)
+                services = Services(self._settings, database, self._changed.set)
+                await self._run(services)
             finally:
                 database.close()
         except ScannerError as error:
@@ -71,40 +69,40 @@ class _Side:
             return FATAL_EXIT_CODE
         return 0
 
-    async def _run(self, relay: Relay) -> None:
+    async def _run(self, services: Services) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, relay.drain)
-        threading.Thread(target=self._listen, args=(loop, relay), name="commands", daemon=True).start()
-        reporting = asyncio.create_task(self._report(relay))
+        loop.add_signal_handler(signal.SIGTERM, services.drain)
+        threading.Thread(target=self._listen, args=(loop, services), name="commands", daemon=True).start()
+        reporting = asyncio.create_task(self._report(services))
         try:
-            await relay.run()
+            await services.run()
         finally:
             reporting.cancel()
-            _write_if_room(self._reports, encode_report(Report(relay.status)))
+            _write_if_room(self._reports, encode_report(services.report))
 
-    async def _report(self, relay: Relay) -> None:
+    async def _report(self, services: Services) -> None:
         """Report at every change and each half second, and see that the parent is still there."""
         while True:
             self._changed.clear()
-            _write_if_room(self._reports, encode_report(Report(relay.status)))
+            _write_if_room(self._reports, encode_report(services.report))
             if os.getppid() != self._parent:
-                self._leave(relay)
+                self._leave(services)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_REPORT_EVERY_S):
                     await self._changed.wait()
 
-    def _listen(self, loop: asyncio.AbstractEventLoop, relay: Relay) -> None:
+    def _listen(self, loop: asyncio.AbstractEventLoop, services: Services) -> None:
         """Take commands until the parent closes the pipe or dies."""
-        actions = {WAKE: relay.wake, DRAIN: relay.drain}
+        actions = {WAKE: services.wake, DRAIN: services.drain}
         with suppress(RuntimeError):  # the loop is closed: we are leaving already
             for line in self._commands:
                 if line in actions:
                     loop.call_soon_threadsafe(actions[line])
-            loop.call_soon_threadsafe(self._leave, relay)
+            loop.call_soon_threadsafe(self._leave, services)
         self._leave_by_force()
 
-    def _leave(self, relay: Relay) -> None:
-        relay.drain()
+    def _leave(self, services: Services) -> None:
+        services.drain()
         threading.Thread(target=self._leave_by_force, name="leave", daemon=True).start()
 
     def _leave_by_force(self) -> None:

@@ -15,10 +15,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import structlog
 
 import scanner
-from scanner.app.broker_side.lines import DRAIN, WAKE, BrokerSideSettings, Fatal, decode_report, encode_settings
+from scanner.app.broker_side.lines import (
+    DRAIN,
+    WAKE,
+    BrokerSideSettings,
+    Fatal,
+    Report,
+    decode_report,
+    encode_settings,
+)
+from scanner.app.broker_side.totals import carried
 from scanner.errors import BrokerError, ScannerError
 from scanner.retry import Outage, Patience
 from scanner.services.relay.status import RelayState, RelayStatus
@@ -41,24 +51,20 @@ class BrokerSide:
         self._supervising: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._failure: asyncio.Future[ScannerError] = asyncio.get_running_loop().create_future()
-        self._before = RelayStatus()
-        self._now = RelayStatus()
+        self._before = Report(RelayStatus())
+        self._now = Report(RelayStatus())
         self._heard = False
         self._restarts = 0
 
     @property
-    def status(self) -> RelayStatus:
+    def report(self) -> Report:
         """What the broker side last said; counters include those of children that died."""
-        before, now = self._before, self._now
-        return dataclasses.replace(
-            now,
-            messages=before.messages + now.messages,
-            tasks=before.tasks + now.tasks,
-            refused=before.refused + now.refused,
-            returned=before.returned + now.returned,
-            reconnects=before.reconnects + now.reconnects,
-            blocked_s=before.blocked_s + now.blocked_s,
-        )
+        return carried(self._before, self._now)
+
+    @property
+    def status(self) -> RelayStatus:
+        """What the relay does."""
+        return self.report.status
 
     @property
     def pid(self) -> int | None:
@@ -141,7 +147,8 @@ class BrokerSide:
             if self._heard:
                 outage.over()
             await self._pause_before_restart(outage.next_pause_s(), code)
-        self._show(dataclasses.replace(self._now, state=RelayState.STOPPED, connected=False))
+        stopped = dataclasses.replace(self._now.status, state=RelayState.STOPPED, connected=False)
+        self._show(msgspec.structs.replace(self._now, status=stopped))
 
     def _on_supervised(self, supervising: "asyncio.Task[None]") -> None:
         if not supervising.cancelled() and (error := supervising.exception()) is not None:
@@ -150,8 +157,8 @@ class BrokerSide:
     async def _pause_before_restart(self, pause_s: float, code: int | None) -> None:
         self._restarts += 1
         log.warning("broker_side.died", exit_code=code, restart_in_s=round(pause_s, 1))
-        self._before = self.status
-        self._show(RelayStatus(detail=f"the broker side died; starting it again in {pause_s:.1f} s"))
+        self._before = self.report
+        self._show(Report(RelayStatus(detail=f"the broker side died; starting it again in {pause_s:.1f} s")))
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await self._stopping.wait()
@@ -190,7 +197,7 @@ class BrokerSide:
             if report.fatal is not None:
                 self._give_up(report.fatal)
             else:
-                self._show(report.status)
+                self._show(report)
 
     def _give_up(self, fatal: Fatal) -> None:
         self._fail(fatal.to_error())
@@ -201,9 +208,9 @@ class BrokerSide:
         if self._on_change is not None:
             self._on_change()
 
-    def _show(self, status: RelayStatus) -> None:
-        changed = status != self._now
-        self._now = status
+    def _show(self, report: Report) -> None:
+        changed = report != self._now
+        self._now = report
         if changed and self._on_change is not None:
             self._on_change()
 

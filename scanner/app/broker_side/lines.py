@@ -12,7 +12,10 @@ import msgspec
 from scanner.broker.publisher import PublisherSettings
 from scanner.broker.session import BrokerSettings
 from scanner.errors import ScannerError
+from scanner.probe.jobs import ProbeSettings
+from scanner.services.collect.status import CollectSettings, CollectStatus
 from scanner.services.relay.status import RelaySettings, RelayStatus
+from scanner.services.work.status import WorkSettings, WorkStatus
 
 WAKE = b"wake\n"
 DRAIN = b"drain\n"
@@ -27,13 +30,18 @@ FATAL_EXIT_CODE = 3
 class BrokerSideSettings:
     """All that the broker side needs to know.
 
-    `eof_grace_s` (default 5) is how long it works on after its parent died; then it leaves, whatever happens.
+    Without `broker` it is the embedded one. The relay always runs; without `work` no worker does, without
+    `collect` nobody takes results. `eof_grace_s` (default 5) is how long it works on after its parent died;
+    then it leaves, whatever happens.
     """
 
     database_url: str
-    broker: BrokerSettings
+    broker: BrokerSettings | None
     publishing: PublisherSettings = field(default_factory=PublisherSettings)
     relay: RelaySettings = field(default_factory=RelaySettings)
+    work: WorkSettings | None = None
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+    collect: CollectSettings | None = None
     log_level: str = "info"
     log_format: Literal["console", "json"] = "console"
     eof_grace_s: float = 5.0
@@ -56,10 +64,12 @@ class Fatal(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the child says at every change and each half second."""
+    """What the child says at every change and each half second; `status` is the relay's."""
 
     status: RelayStatus
     fatal: Fatal | None = None
+    work: WorkStatus | None = None
+    collect: CollectStatus | None = None
 
 
 def encode_settings(settings: BrokerSideSettings) -> bytes:
@@ -81,7 +91,7 @@ def encode_report(report: Report) -> bytes:
     line = msgspec.json.encode(report) + b"\n"
     if len(line) <= LONGEST_LINE_BYTES:
         return line
-    short = msgspec.structs.replace(report, status=RelayStatus(state=report.status.state))
+    short = Report(RelayStatus(state=report.status.state), report.fatal)
     return msgspec.json.encode(short) + b"\n"
 
 
