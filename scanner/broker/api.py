@@ -6,11 +6,12 @@ confirmed; it may repeat a message, under the same message id.
 """
 
 import enum
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from scanner.errors import BrokerError
+from scanner.errors import BrokerError, BrokerRefused
 
 DEAD = "dead"
 """The route of a letter that nobody can use: it says why in the header `REASON_HEADER`."""
@@ -20,9 +21,26 @@ ERROR_KIND_HEADER = "x-error-kind"
 """Why a letter is dead in one of the words of `scanner.message.ErrorKind`."""
 
 
+RETRY_PREFIX = "retry."
+
+
 def retry_route(delay_s: int) -> str:
     """Return the route of a task that is to come back after one of `scanner.message.RETRY_DELAYS_S`."""
-    return f"retry.{delay_s}s"
+    return f"{RETRY_PREFIX}{delay_s}s"
+
+
+def check_catalog(catalog: str) -> None:
+    """See that a catalog is one: its name comes from messages, and becomes that of a queue.
+
+    Raises:
+        BrokerRefused: it is not a UUID in the usual form.
+    """
+    try:
+        usual = str(uuid.UUID(catalog))
+    except ValueError:
+        usual = ""
+    if catalog != usual:
+        raise BrokerRefused(f"catalog {catalog[:60]!r}: expected a UUID, in lower case and with hyphens")
 
 
 class Source(enum.StrEnum):

@@ -10,26 +10,20 @@ be taken for the other's. A crash here repeats at most what was in flight, under
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from aiormq import Channel, spec
 from aiormq.exceptions import DeliveryError, PublishError
 
 from scanner import message as wire
-from scanner.broker.api import Outcome, OutgoingMessage
-from scanner.broker.session import BrokerSettings, Session, open_session, translated
-from scanner.broker.topology import Exchange
+from scanner.broker.api import DEAD, RETRY_PREFIX, Delivery, Outcome, OutgoingMessage, check_catalog
+from scanner.broker.chunk import Chunk
+from scanner.broker.clock import ActiveClock
+from scanner.broker.session import Session, translated
+from scanner.broker.topology import Exchange, Queue, declare_queue
 from scanner.errors import BrokerError, BrokerUnavailable
-
-T = TypeVar("T")
-
-_TICK_S = 0.1
-_LONGEST_TICK_S = 1.0
-"""A longer gap means that we stood still ourselves (stopped, suspended): not the broker's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +41,6 @@ class PublisherSettings:
     chunk_deadline_s: float = 25.0
 
 
-@dataclass(slots=True)
-class _Chunk:
-    """A chunk on its way: verdicts so far, and when its first message was taken (active seconds)."""
-
-    open: int
-    done: asyncio.Future[None]
-    since_s: float | None = None
-    confirmed: list[int] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)
-    returned: list[int] = field(default_factory=list)
-
-    def close_one(self) -> None:
-        self.open -= 1
-        if self.open <= 0 and not self.done.done():
-            self.done.set_result(None)
-
-    def outcome(self, error: BrokerError | None) -> Outcome:
-        unfinished = error if self.open > 0 else None
-        return Outcome(tuple(self.confirmed), tuple(self.refused), tuple(self.returned), unfinished)
-
-
 class Publisher:
     """A publishing session over RabbitMQ (`scanner.broker.api.PublishingSession`)."""
 
@@ -80,17 +53,15 @@ class Publisher:
         self._control_lock = asyncio.Lock()
         self._settings = settings
         self._topology = session.settings.topology
-        self._waiting: asyncio.Queue[tuple[OutgoingMessage, _Chunk]] = asyncio.Queue()
-        self._chunks: deque[_Chunk] = deque()
+        self._waiting: asyncio.Queue[tuple[OutgoingMessage, Chunk]] = asyncio.Queue()
+        self._chunks: deque[Chunk] = deque()
         self._in_flight: dict[str, float] = {}
         self._workers: dict[int, asyncio.Task[None]] = {}
-        self._active_s = 0.0
-        self._blocked_s = 0.0
-        self._unblocked = asyncio.Event()
-        self._unblocked.set()
+        self._clock = ActiveClock(session)
+        self._declared: set[str] = set()
         self._window = 0
         self._resize(settings.window_at_start)
-        self._watch = asyncio.create_task(self._keep_watch(), name="publisher.watch")
+        self._watch = asyncio.create_task(self._clock.run(self._check_clocks), name="publisher.watch")
         self._ending = asyncio.create_task(self._end_with_session(), name="publisher.end")
 
     @property
@@ -101,12 +72,12 @@ class Publisher:
     @property
     def blocked(self) -> bool:
         """Whether the broker has asked publishers to stop."""
-        return not self._unblocked.is_set()
+        return not self._clock.unblocked.is_set()
 
     @property
     def blocked_s(self) -> float:
         """Seconds this session has been blocked in all."""
-        return self._blocked_s
+        return self._clock.blocked_s
 
     @property
     def error(self) -> BrokerError | None:
@@ -117,11 +88,14 @@ class Publisher:
         """Return the reason once the session is lost."""
         return await self._session.wait_lost()
 
-    async def publish(self, chunk: Sequence[OutgoingMessage]) -> Outcome:
-        """Send the messages; return when each has its verdict or the session is lost."""
+    async def publish(self, chunk: Sequence[OutgoingMessage], *, answers: Delivery | None = None) -> Outcome:
+        """Send the messages; return when each has its verdict or the session is lost.
+
+        `answers` means nothing to RabbitMQ: the task message is acknowledged by whoever had it.
+        """
         if not chunk or self.error is not None:
             return Outcome(error=self.error)
-        state = _Chunk(len(chunk), asyncio.get_running_loop().create_future())
+        state = Chunk(len(chunk), asyncio.get_running_loop().create_future())
         self._chunks.append(state)
         for message in chunk:
             self._waiting.put_nowait((message, state))
@@ -132,6 +106,32 @@ class Publisher:
         if len(state.confirmed) == len(chunk):
             self._resize(self._window * 2)
         return state.outcome(self.error)
+
+    async def declare_results(self, catalog: str) -> None:
+        """See that the queue of a catalog's results exists; asks the broker once a catalog and session.
+
+        Raises:
+            BrokerRefused: `catalog` is not a UUID (nothing is declared), or the broker refuses the queue.
+            BrokerUnavailable: the session is lost.
+        """
+        if catalog in self._declared:
+            return
+        check_catalog(catalog)
+        queue = self._topology.results_queue(catalog)
+        try:
+            with translated(self._session.settings):
+                await self._clock.patiently(self._declare(queue))
+        except BrokerUnavailable as error:
+            self._session.fail(error)
+            raise
+        self._declared.add(catalog)
+
+    async def _declare(self, queue: Queue) -> None:
+        """Declare on a channel of its own: a refusal closes the channel, and costs nothing else."""
+        await self._clock.unblocked.wait()
+        channel = await self._session.channel()
+        await declare_queue(channel, queue, timeout_s=self._session.settings.operation_timeout_s)
+        await channel.close()
 
     def narrow(self) -> None:
         """Close the window to where slow start begins."""
@@ -151,7 +151,7 @@ class Publisher:
         try:
             worn, self._channel = self._channel, await self._session.channel()
             with translated(self._session.settings):
-                await self._patiently(worn.close())
+                await self._clock.patiently(worn.close())
         except BrokerError as error:
             self._session.fail(error)
             raise
@@ -165,7 +165,7 @@ class Publisher:
         try:
             async with self._control_lock:
                 with translated(self._session.settings):
-                    found = await self._patiently(
+                    found = await self._clock.patiently(
                         self._control.queue_declare(self._topology.tasks_queue.name, passive=True)
                     )
         except BrokerError as error:
@@ -189,7 +189,7 @@ class Publisher:
     async def _work(self, index: int) -> None:
         """Send one message after the other while the window is wide enough for this worker."""
         while index < self._window:
-            await self._unblocked.wait()
+            await self._clock.unblocked.wait()
             message, chunk = await self._waiting.get()
             try:
                 await self._send(message, chunk)
@@ -199,12 +199,12 @@ class Publisher:
             chunk.close_one()
         del self._workers[index]
 
-    async def _send(self, message: OutgoingMessage, chunk: _Chunk) -> None:
+    async def _send(self, message: OutgoingMessage, chunk: Chunk) -> None:
         if message.message_id in self._in_flight:
             return  # Two rows with one id: no verdict now, the second is fetched again after the first.
         if chunk.since_s is None:
-            chunk.since_s = self._active_s
-        self._in_flight[message.message_id] = self._active_s
+            chunk.since_s = self._clock.active_s
+        self._in_flight[message.message_id] = self._clock.active_s
         try:
             with translated(self._session.settings):
                 await self._publish(message)
@@ -235,54 +235,24 @@ class Publisher:
             raise _Refused from error
 
     def _address(self, message: OutgoingMessage) -> tuple[Exchange, str]:
-        if message.route == wire.TASKS:
+        route = message.route
+        if route == wire.TASKS:
             return self._topology.tasks, wire.TASKS
-        return self._topology.results, message.route
-
-    async def _keep_watch(self) -> None:
-        """Run the clocks: see whether we are blocked, and end the session when one runs out."""
-        loop = asyncio.get_running_loop()
-        last = loop.time()
-        while self.error is None:
-            blocked = await self._session.is_blocked()
-            now = loop.time()
-            self._advance(min(now - last, _LONGEST_TICK_S), blocked=blocked)
-            last = now
-            self._check_clocks()
-            await asyncio.sleep(_TICK_S)
-
-    def _advance(self, passed_s: float, *, blocked: bool) -> None:
-        if blocked:
-            self._unblocked.clear()
-            self._blocked_s += passed_s
-        else:
-            self._unblocked.set()
-            self._active_s += passed_s
+        if route == DEAD:
+            return self._topology.dead, ""
+        if route.startswith(RETRY_PREFIX):
+            return self._topology.retry, route.removeprefix(RETRY_PREFIX)
+        return self._topology.results, route
 
     def _check_clocks(self) -> None:
         limit_s = self._settings.publish_timeout_s
-        oldest = next(iter(self._in_flight.values()), self._active_s)
-        if self._active_s - oldest > limit_s:
+        oldest = next(iter(self._in_flight.values()), self._clock.active_s)
+        if self._clock.active_s - oldest > limit_s:
             self._session.fail(BrokerUnavailable(f"no confirm from the broker within {limit_s:g} s"))
         deadline_s = self._settings.chunk_deadline_s
         for chunk in self._chunks:
-            if chunk.since_s is not None and self._active_s - chunk.since_s > deadline_s:
+            if chunk.since_s is not None and self._clock.active_s - chunk.since_s > deadline_s:
                 self._session.fail(BrokerUnavailable(f"a chunk was not confirmed within {deadline_s:g} s"))
-
-    async def _patiently(self, call: Awaitable[T]) -> T:
-        """Await a call to the broker for `operation_timeout_s` in which we are not blocked."""
-        limit_s = self._active_s + self._session.settings.operation_timeout_s
-        task = asyncio.ensure_future(call)
-        lost = asyncio.ensure_future(self.wait_lost())
-        try:
-            while not task.done() and not lost.done() and self._active_s < limit_s:
-                await asyncio.wait({task, lost}, timeout=_TICK_S, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise lost.result() if lost.done() else TimeoutError
-        finally:
-            lost.cancel()
-            task.cancel()
 
     async def _end_with_session(self) -> None:
         """When the session is lost: end the workers and give every chunk the verdicts it has."""
@@ -293,8 +263,7 @@ class Publisher:
         if workers:
             await asyncio.wait(workers, timeout=self._session.settings.close_timeout_s)
         for chunk in self._chunks:
-            if not chunk.done.done():
-                chunk.done.set_result(None)
+            chunk.end()
 
 
 class _Refused(Exception):
@@ -308,39 +277,10 @@ class _Returned(Exception):
 def _properties(message: OutgoingMessage) -> spec.Basic.Properties:
     return spec.Basic.Properties(
         content_type=wire.CONTENT_TYPE,
-        headers={wire.ATTEMPT_HEADER: message.attempt},
+        headers={**message.headers, wire.ATTEMPT_HEADER: message.attempt},
         delivery_mode=2,
         message_id=message.message_id,
         message_type=message.type,
         timestamp=datetime.now(UTC),
         app_id=wire.APP_ID,
     )
-
-
-class RabbitBroker:
-    """RabbitMQ as a place where sessions come from (`scanner.broker.api.Broker`)."""
-
-    def __init__(self, settings: BrokerSettings, publishing: PublisherSettings | None = None) -> None:
-        self._settings = settings
-        self._publishing = publishing or PublisherSettings()
-
-    @property
-    def described(self) -> str:
-        """The broker in words, its password masked."""
-        return self._settings.described
-
-    async def open_publishing(self) -> Publisher:
-        """Open a session: connected, the topology declared, ready to publish.
-
-        Raises:
-            BrokerUnavailable: no session now; it may come back.
-            BrokerRefused: credentials, permissions, virtual host or topology; a person must act.
-        """
-        session = await open_session(self._settings, name="scanner relay")
-        try:
-            channel, control = await session.channel(), await session.channel()
-            return Publisher(session, channel, control, self._publishing)
-        except BaseException:
-            with suppress(BrokerError):
-                await session.close()
-            raise

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -95,6 +95,10 @@ class Session:
         """Declare the session lost; the first reason stands."""
         if not self._lost.done():
             self._lost.set_result(error)
+
+    def when_lost(self, tell: Callable[[BrokerError], None]) -> None:
+        """Have `tell` called with the reason soon after the session is lost."""
+        self._lost.add_done_callback(lambda lost: tell(lost.result()))
 
     async def channel(self) -> Channel:
         """Open a channel with confirms on which a returned message is an error.

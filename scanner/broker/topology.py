@@ -77,6 +77,11 @@ class Topology:
         return Exchange(f"{self.prefix}.dead", "fanout")
 
     @property
+    def dead_queue(self) -> Queue:
+        """What collectors turn into failed files."""
+        return Queue(self.dead.name, self.dead, "", {"x-queue-type": "quorum"})
+
+    @property
     def control(self) -> Exchange:
         """Pause and resume for workers."""
         return Exchange(f"{self.prefix}.control", "fanout")
@@ -89,8 +94,7 @@ class Topology:
     @property
     def queues(self) -> tuple[Queue, ...]:
         """All queues, that of the dead letters first."""
-        dead = Queue(self.dead.name, self.dead, "", {"x-queue-type": "quorum"})
-        return (dead, self.tasks_queue, *self._retry_queues(), *self._results_queues())
+        return (self.dead_queue, self.tasks_queue, *self._retry_queues(), *self._results_queues())
 
     def _quorum(self, dead_letter_exchange: str) -> dict[str, str | int]:
         return {
@@ -110,10 +114,14 @@ class Topology:
             }
             yield Queue(f"{self.retry.name}.{delay_s}s", self.retry, f"{delay_s}s", arguments)
 
+    def results_queue(self, catalog: str) -> Queue:
+        """Return where the results of a catalog wait for its collector."""
+        name = f"{self.results.name}.{catalog}"
+        return Queue(name, self.results, f"result.{catalog}.#", self._quorum(self.dead.name))
+
     def _results_queues(self) -> Iterator[Queue]:
         if self.catalog is not None:
-            name = f"{self.results.name}.{self.catalog}"
-            yield Queue(name, self.results, f"result.{self.catalog}.#", self._quorum(self.dead.name))
+            yield self.results_queue(self.catalog)
 
 
 async def declare(channel: AbstractChannel, topology: Topology, *, timeout_s: float) -> None:
@@ -129,11 +137,21 @@ async def declare(channel: AbstractChannel, topology: Topology, *, timeout_s: fl
                 exchange.name, exchange_type=exchange.kind, durable=True, timeout=timeout_s
             )
     for queue in topology.queues:
-        with _mismatch("queue", queue.name):
-            await channel.queue_declare(
-                queue.name, durable=True, arguments=dict(queue.arguments), timeout=timeout_s
-            )
-        await channel.queue_bind(queue.name, queue.exchange.name, queue.binding_key, timeout=timeout_s)
+        await declare_queue(channel, queue, timeout_s=timeout_s)
+
+
+async def declare_queue(channel: AbstractChannel, queue: Queue, *, timeout_s: float) -> None:
+    """Declare and bind one queue; each of the two may take `timeout_s`.
+
+    Raises:
+        BrokerRefused: it exists with other arguments; the text names it and the argument.
+        AMQPError, TimeoutError: what the session translates.
+    """
+    with _mismatch("queue", queue.name):
+        await channel.queue_declare(
+            queue.name, durable=True, arguments=dict(queue.arguments), timeout=timeout_s
+        )
+    await channel.queue_bind(queue.name, queue.exchange.name, queue.binding_key, timeout=timeout_s)
 
 
 @contextmanager

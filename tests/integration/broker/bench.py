@@ -12,7 +12,8 @@ from typing import Self
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from scanner.broker.publisher import PublisherSettings, RabbitBroker
+from scanner.broker.publisher import PublisherSettings
+from scanner.broker.rabbit import RabbitBroker
 from scanner.broker.session import BrokerSettings
 from scanner.catalog import outbox
 from scanner.catalog.engine import Database

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiormq.abc import AbstractChannel
 
-from scanner.broker.publisher import RabbitBroker
+from scanner.broker.rabbit import RabbitBroker
 from scanner.broker.session import BrokerSettings
 from scanner.errors import BrokerUnavailable
 from scanner.services.relay import RelaySettings, RelayState

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scanner import message as wire
-from scanner.broker.publisher import RabbitBroker
+from scanner.broker.rabbit import RabbitBroker
 from scanner.broker.topology import Topology
 from scanner.errors import BrokerRefused, BrokerUnavailable
 from scanner.retry import Patience

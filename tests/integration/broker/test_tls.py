@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.broker.publisher import RabbitBroker
+from scanner.broker.rabbit import RabbitBroker
 from scanner.broker.session import BrokerSettings
 from scanner.errors import BrokerRefused
 from tests.support.rabbitmq import RabbitNode

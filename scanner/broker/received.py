@@ -1,0 +1,54 @@
+"""From an AMQP message to a `Delivery`, whatever the message says.
+
+Invariant: this never raises. Whoever may publish can send any property and header; one that raised here would
+stay unacknowledged and block its queue. Attempts are clamped, texts bounded, all else left out.
+"""
+
+from collections.abc import Mapping
+
+from aiormq.abc import DeliveredMessage
+
+from scanner import message as wire
+from scanner.broker.api import REASON_HEADER, Delivery, Source
+
+_MOST_HEADERS = 32
+_LONGEST_HEADER = 1_000
+
+
+def delivery_of(message: DeliveredMessage, source: Source) -> Delivery:
+    """Return the message as a delivery; a letter that the broker itself gave up gets its reason as a header."""
+    properties = message.header.properties
+    given = properties.headers or {}
+    headers = _texts(given)
+    if source is Source.DEAD and REASON_HEADER not in headers:
+        headers |= _broker_reason(given.get("x-death"))
+    return Delivery(
+        tag=message.delivery_tag or 0,
+        message_id=properties.message_id or "",
+        type=properties.message_type or None,
+        body=message.body,
+        attempt=_attempt(given.get(wire.ATTEMPT_HEADER)),
+        redelivered=bool(message.redelivered),
+        headers=headers,
+    )
+
+
+def _broker_reason(deaths: object) -> dict[str, str]:
+    """Return the reason header for the latest of the deaths that RabbitMQ notes in `x-death`, newest first."""
+    latest = deaths[0] if isinstance(deaths, list) and deaths else None
+    if not isinstance(latest, Mapping):
+        return {}
+    reason = f"{latest.get('reason')} in the queue {latest.get('queue')}"
+    return {REASON_HEADER: f"given up by the broker: {reason}"[:_LONGEST_HEADER]}
+
+
+def _attempt(value: object) -> int:
+    """Return an attempt between the first and the last; what is no number is a first attempt."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return min(max(0, value), wire.FINAL_ATTEMPT)
+
+
+def _texts(given: Mapping[str, object]) -> dict[str, str]:
+    texts = [(name, value[:_LONGEST_HEADER]) for name, value in given.items() if isinstance(value, str)]
+    return dict(texts[:_MOST_HEADERS])
