@@ -18,16 +18,33 @@ Values = tuple[object, ...]
 
 def insert_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Values]) -> None:
     """Insert rows of values in the order of `columns`."""
+    _insert(connection, table, columns, rows)
+
+
+def upsert_rows(
+    connection: Connection, table: Table, columns: Sequence[str], keys: Sequence[str], rows: Sequence[Values]
+) -> None:
+    """Insert rows as `insert_rows` does; one whose unique `keys` are there gets the given values instead.
+
+    No two of the rows may have the same keys.
+    """
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    _insert(connection, table, columns, rows, f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}")
+
+
+def _insert(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Values], conflict: str = ""
+) -> None:
     if not rows:
         return
     names = ", ".join(columns)
     if connection.dialect.name == "sqlite":
         marks = ", ".join("?" * len(columns))
-        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", list(rows))
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}", list(rows))
         return
     arrays = _arrays(table, tuple(columns))
     connection.exec_driver_sql(
-        f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})", _transposed(rows)
+        f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}", _transposed(rows)
     )
 
 

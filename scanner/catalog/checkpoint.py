@@ -5,18 +5,27 @@ together, under the library's lease. Whatever kills the process, either all of a
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, text, tuple_, update
 
-from scanner.catalog.bulk import insert_rows, update_rows
+from scanner.catalog.bulk import insert_rows, select_in, update_rows, upsert_rows
 from scanner.catalog.engine import Database
 from scanner.catalog.leases import Grant, renew
 from scanner.catalog.libraries import path_key
 from scanner.catalog.scans import ScanRecord, save_progress
-from scanner.catalog.tables import FileState, directories, dirty, files, libraries, outbox, problems
+from scanner.catalog.tables import (
+    WITHOUT_TASK,
+    FileState,
+    directories,
+    dirty,
+    files,
+    libraries,
+    outbox,
+    problems,
+)
 
 
 class StaleReadError(Exception):
@@ -141,6 +150,7 @@ def commit(database: Database, grant: Grant, scan: ScanRecord, checkpoint: Check
         renew(connection, grant)
         _write_directories(connection, scan, checkpoint)
         _write_files(connection, scan, checkpoint)
+        _distrust_without_task(connection, checkpoint.done_directories)
         write_messages(connection, scan.id, checkpoint.messages)
         _write_problems(connection, scan.id, checkpoint.problems)
         _write_dirty(connection, scan.library_id, checkpoint)
@@ -236,7 +246,9 @@ def _mark_subtree_vanished(connection: Connection, scan_id: int, directory_id: i
 
 def _write_files(connection: Connection, scan: ScanRecord, checkpoint: Checkpoint) -> None:
     _move_files(connection, checkpoint.moved_files)
-    rows = [(*row[:6], int(FileState.QUEUED), None, 0, None, *row[6:]) for row in checkpoint.changed_files]
+    rows = [
+        (*row[:6], int(FileState.QUEUED), None, 0, None, None, *row[6:]) for row in checkpoint.changed_files
+    ]
     _require_all(update_rows(connection, files, _CHANGED_COLUMNS, ("id", "revision_was"), rows), rows)
     deleted = [
         (int(FileState.MISSING), revision + 1, None, file_id, revision)
@@ -262,6 +274,7 @@ _CHANGED_COLUMNS = (
     "vanished_scan",
     "attempts",
     "error",
+    "error_kind",
 )
 _DELETED_COLUMNS = ("state", "revision", "vanished_scan")
 
@@ -276,9 +289,32 @@ def _move_files(connection: Connection, moved: list[MovedFile]) -> None:
     rows = [(row.directory_id, row.name, row.revision, None, row.id, row.old_revision) for row in moved]
     columns = ("directory_id", "name", "revision", "vanished_scan")
     _require_all(update_rows(connection, files, columns, ("id", "revision_was"), rows), rows)
+    select_in(connection, _QUEUE_MOVED, [row.id for row in moved])
     # What these directories last showed is no longer what their rows say.
     left = [(None, None, key) for key in {row.source_directory_id for row in moved}]
     update_rows(connection, directories, ("trusted", "digest"), ("id",), left)
+
+
+_QUEUE_MOVED = f"""
+UPDATE files SET state = {int(FileState.QUEUED)}, attempts = 0, error = NULL, error_kind = NULL
+WHERE id IN {{ids}} AND state IN ({int(FileState.NEW)}, {int(FileState.FAILED)}, {int(FileState.RETRYING)})
+RETURNING id
+"""  # noqa: S608
+"""Without a result yet, a move's task asks for a probe: that is outstanding now, its attempts begin anew."""
+
+_DISTRUST = f"""
+UPDATE directories SET trusted = NULL, digest = NULL
+WHERE id IN (SELECT directory_id FROM files WHERE directory_id IN {{ids}} AND {WITHOUT_TASK.text}) RETURNING id
+"""  # noqa: S608
+
+
+def _distrust_without_task(connection: Connection, directory_ids: Iterable[int]) -> None:
+    """See that no directory that holds a file without a task is passed over by the next look.
+
+    A collector may have taken the task away between the listing and this commit. It writes the row before the
+    directory, we the directory before we read the row: whoever comes last sees the other.
+    """
+    select_in(connection, _DISTRUST, directory_ids)
 
 
 def _require_all(matched: int, rows: Sequence[object]) -> None:
@@ -315,11 +351,11 @@ def _write_dirty(connection: Connection, library_id: int, checkpoint: Checkpoint
 
 
 def mark_dirty(connection: Connection, library_id: int, reasons: dict[str, str], seq: int) -> None:
-    """Ask for directories to be looked at again; a mark that is there gets the new sequence number."""
+    """Ask for directories to be looked at again; a mark that is there gets the new sequence number.
+
+    Scans and collectors do so side by side: the rows are written in one order.
+    """
     now = time.time()
-    keys = [path_key(path) for path in reasons]
-    for start in range(0, len(keys), 500):
-        chunk = dirty.c.path_key.in_(keys[start : start + 500])
-        connection.execute(delete(dirty).where(dirty.c.library_id == library_id, chunk))
-    rows = [(library_id, path_key(path), path, seq, reason, now) for path, reason in reasons.items()]
-    insert_rows(connection, dirty, ("library_id", "path_key", "path", "seq", "reason", "since"), rows)
+    rows = sorted((library_id, path_key(path), path, seq, reason, now) for path, reason in reasons.items())
+    columns = ("library_id", "path_key", "path", "seq", "reason", "since")
+    upsert_rows(connection, dirty, columns, ("library_id", "path_key"), rows)

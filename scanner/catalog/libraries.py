@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, 
 
 from scanner import paths
 from scanner.catalog.engine import Database, database_now
-from scanner.catalog.tables import LIVING, directories, files, libraries
+from scanner.catalog.tables import FileState, directories, files, libraries, media
 from scanner.errors import UsageError
 
 
@@ -106,8 +106,12 @@ def forget_inodes(connection: Connection, library_id: int) -> None:
 def remove_library(database: Database, library: Library) -> int:
     """Forget a library and its files (on disk nothing happens); return how many living files it had."""
     inside = files.c.directory_id.in_(select(directories.c.id).where(directories.c.library_id == library.id))
+    # A collector that holds one of the rows is waited for: it leaves no media behind of a file that is gone.
+    locked = select(files.c.state).where(inside).with_for_update().subquery()
     with database.write() as connection:
-        living = connection.execute(select(func.count()).where(inside, LIVING)).scalar_one()
+        count = select(func.count()).select_from(locked).where(locked.c.state != int(FileState.MISSING))
+        living = connection.execute(count).scalar_one()
+        connection.execute(delete(media).where(media.c.file_id.in_(select(files.c.id).where(inside))))
         connection.execute(delete(files).where(inside))
         connection.execute(delete(directories).where(directories.c.library_id == library.id))
         connection.execute(delete(libraries).where(libraries.c.id == library.id))

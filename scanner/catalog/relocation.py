@@ -16,9 +16,12 @@ from scanner.catalog.files import MovedAlong
 from scanner.catalog.leases import Grant, renew
 from scanner.catalog.libraries import path_key
 from scanner.catalog.scans import ScanRecord, save_progress
-from scanner.catalog.tables import DELETED, LIVING, directories, files
+from scanner.catalog.tables import DELETED, LIVING, FileState, directories, files
 
 _CHUNK = 500
+
+_QUEUED = {"state": int(FileState.QUEUED), "attempts": 0, "error": None, "error_kind": None}
+"""What a file without a result is from now on: the move's task asks for a probe."""
 
 
 def move_directory(
@@ -103,6 +106,8 @@ def _moved_files(
         connection.execute(
             update(files).where(*living).values(revision=files.c.revision + 1, vanished_scan=None)
         )
+        taskless = files.c.state.in_([int(FileState.NEW), int(FileState.FAILED), int(FileState.RETRYING)])
+        connection.execute(update(files).where(*living, taskless).values(_QUEUED))
         query = select(
             files.c.id,
             files.c.name,

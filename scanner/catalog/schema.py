@@ -15,7 +15,7 @@ from scanner.catalog.engine import Database
 from scanner.catalog.tables import catalog, libraries, outbox, roles
 from scanner.errors import DatabaseRefused
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest revision under `migrations/versions` (a test holds the two together)."""
 
 _ADVISORY_LOCK = 0x5CA44E12

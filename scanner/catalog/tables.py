@@ -50,6 +50,8 @@ class FileState(enum.IntEnum):
 
 LIVING = text(f"state <> {int(FileState.MISSING)}")
 DELETED = text(f"state = {int(FileState.MISSING)}")
+FAILING = text(f"state IN ({int(FileState.FAILED)}, {int(FileState.RETRYING)})")
+WITHOUT_TASK = text(f"state = {int(FileState.NEW)}")
 
 catalog = Table(
     "catalog",
@@ -161,6 +163,7 @@ files = Table(
     Column("vanished_scan", BigInteger),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
     Column("error", Text),
+    Column("error_kind", Text),
     Index(
         "uq_files_directory_id_name",
         "directory_id",
@@ -177,6 +180,50 @@ files = Table(
         sqlite_where=text("vanished_scan IS NOT NULL"),
         postgresql_where=text("vanished_scan IS NOT NULL"),
     ),
+    # The rows that a scan inserts are in neither of these: they are queued.
+    Index("ix_files_failing", "error_kind", sqlite_where=FAILING, postgresql_where=FAILING),
+    Index("ix_files_without_task", "directory_id", sqlite_where=WITHOUT_TASK, postgresql_where=WITHOUT_TASK),
+    sqlite_autoincrement=True,
+)
+
+media = Table(
+    "media",
+    metadata,
+    Column("file_id", BigId, primary_key=True, autoincrement=False),
+    Column("content", Integer, nullable=False),
+    Column("container", Text),
+    Column("duration_s", Float),
+    Column("bit_rate", BigInteger),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("video_codec", Text),
+    Column("audio_codec", Text),
+    Column("language", Text),
+    Column("title", Text),
+    Column("type", Text),
+    Column("year", Integer),
+    Column("season", Integer),
+    Column("episode", Integer),
+    Column("extra", Text),
+    Column("taken_at", Text),
+    Column("oshash", Text),
+    Column("blake3", Text),
+    Column("worker", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("probed_at", Float, nullable=False),
+    Column("name", Text),
+    Column("details", Text, nullable=False),  # last: a scan over the columns before need not read it
+)
+
+letters = Table(
+    "letters",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("message_id", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("type", Text),
+    Column("received_at", Float, nullable=False),
+    Column("body", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
 

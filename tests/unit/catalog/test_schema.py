@@ -54,7 +54,7 @@ def test_ids_are_never_reused_by_any_table_that_has_them(database: Database) -> 
         else:
             columns = inspect(connection).get_columns
             numbered = {name for name in metadata.tables if columns(name)[0].get("autoincrement")}
-    assert {"libraries", "scans", "directories", "files", "outbox", "problems"} <= numbered
+    assert {"libraries", "scans", "directories", "files", "outbox", "problems", "letters"} <= numbered
 
 
 def test_the_program_knows_the_newest_migration() -> None:
@@ -81,7 +81,8 @@ def test_an_older_schema_is_copied_and_upgraded_on_sqlite_and_refused_on_postgre
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = schema.catalog_uuid(database)
-    monkeypatch.setattr(schema, "SCHEMA", "0002")
+    known = schema.SCHEMA
+    monkeypatch.setattr(schema, "SCHEMA", "9998")
     monkeypatch.setattr(schema, "_migrate", lambda _: None)
     if database.dialect == "postgresql":
         with pytest.raises(DatabaseRefused, match="scanner db upgrade"):
@@ -89,9 +90,9 @@ def test_an_older_schema_is_copied_and_upgraded_on_sqlite_and_refused_on_postgre
         return
     schema.open_database(database_url).close()
     assert database.file is not None
-    copy = database.file.with_name(f"{database.file.name}.before-0002")
+    copy = database.file.with_name(f"{database.file.name}.before-9998")
     with Database(f"sqlite:///{copy}") as copied:
-        assert schema.current_schema(copied) == "0001"
+        assert schema.current_schema(copied) == known
     assert schema.catalog_uuid(database) == before
 
 
