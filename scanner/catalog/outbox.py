@@ -108,6 +108,12 @@ def oldest_age_s(database: Database) -> float:
         return max(0.0, connection.scalar(query) or 0.0)
 
 
+def has_ready(database: Database) -> bool:
+    """Tell whether a message waits that may be sent now: delayed retries are left until their time comes."""
+    with database.read() as connection:
+        return bool(_fetch(connection, 1))
+
+
 def last_id(database: Database) -> int:
     """Return the highest id that waits; 0 when the outbox is empty."""
     with database.read() as connection:

@@ -1,5 +1,6 @@
 """What operators ask: how libraries stand, who holds what."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import func, select
 from scanner.catalog.engine import Database, database_now
 from scanner.catalog.libraries import Library
 from scanner.catalog.scans import Counters
-from scanner.catalog.tables import FileState, directories, files, libraries, roles, scans
+from scanner.catalog.tables import LIVING, FileState, directories, files, libraries, roles, scans
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ def files_by_state(database: Database, library: Library) -> dict[str, int]:
     )
     with database.read() as connection:
         return {FileState(state).name.lower(): count for state, count in connection.execute(query)}
+
+
+def awaits_results(database: Database, library_ids: Sequence[int]) -> bool:
+    """Tell whether a file of these libraries has a task and no result yet; a retry to come is not waited for."""
+    waiting = (files.c.state == int(FileState.QUEUED), LIVING, directories.c.library_id.in_(library_ids))
+    query = select(files.c.id).join(directories, directories.c.id == files.c.directory_id).where(*waiting)
+    with database.read() as connection:
+        return connection.scalar(query.limit(1)) is not None
 
 
 def last_scan(database: Database, library: Library) -> LastScan | None:

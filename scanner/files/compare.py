@@ -26,6 +26,7 @@ class Comparison:
     """How a directory differs from its rows.
 
     A file that was marked vanished and is back is in `reappeared` if it is what it was, in `modified` if not.
+    `modified` are also equal files that have no task and need one.
     `absent` includes rows that were marked vanished before.
     """
 
@@ -38,11 +39,18 @@ class Comparison:
     unchanged: int = 0
 
 
-def compare(entries: list[Entry], known: list[Known], *, present: AbstractSet[str] = frozenset()) -> Comparison:
+def compare(
+    entries: list[Entry],
+    known: list[Known],
+    *,
+    present: AbstractSet[str] = frozenset(),
+    without_task: int | None = None,
+) -> Comparison:
     """Return how `entries`, a complete listing, differ from `known`, the rows this run's options cover.
 
     `present` names what is there but cannot be compared (unsettled, or with a problem): never absent.
-    *Modified* means another size or mtime, or another inode where both are to be trusted (not 0).
+    *Modified* means another size or mtime, or another inode where both are to be trusted (not 0). Rows whose
+    state is `without_task` are modified, whatever they hold: what became of their last task nobody knows.
     """
     if not known:
         return Comparison(added=entries)
@@ -54,6 +62,8 @@ def compare(entries: list[Entry], known: list[Known], *, present: AbstractSet[st
         if row is None:
             result.added.append(entry)
         elif row.size != size or row.mtime_ns != mtime_ns or (row.inode != inode and row.inode and inode):
+            result.modified.append((row, entry))
+        elif row.state == without_task:
             result.modified.append((row, entry))
         else:
             if row.vanished:

@@ -256,7 +256,7 @@ class _Build:
         listing, directory = looked.listing, looked.directory
         entries, unsettled = self._builder.settling.judge(directory, listing, known)
         present = unsettled | {paths.basename(problem.path) for problem in listing.problems}
-        comparison = compare(entries, known, present=present)
+        comparison = compare(entries, known, present=present, without_task=int(FileState.NEW))
         cut = self._accept(looked, comparison)
         absent = self._remember_part(looked, known) if self._in_parts(looked) else comparison.absent
         covered = [

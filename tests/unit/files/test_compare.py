@@ -45,3 +45,10 @@ def test_a_vanished_row_that_is_back_is_reappeared_or_modified() -> None:
     assert found.modified == [(known[1], _entry("other", size=9))]
     assert found.absent == [known[2]]
     assert found.unchanged == 0
+
+
+def test_an_equal_row_without_a_task_is_modified_even_if_it_had_vanished() -> None:
+    found = compare([_entry("a"), _entry("b")], [_known("a"), _known("b", vanished=True)], without_task=2)
+    assert [row.name for row, _ in found.modified] == ["a", "b"]
+    assert (found.reappeared, found.unchanged) == ([], 0)
+    assert compare([_entry("a")], [_known("a")], without_task=0).unchanged == 1
