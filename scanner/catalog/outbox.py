@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from scanner.catalog import leases
 from scanner.catalog.engine import Database, database_now
@@ -67,12 +67,16 @@ def _fetch(
     connection: Connection, limit: int, *, below: int | None = None, above: int | None = None
 ) -> list[OutboxRow]:
     query = select(*_COLUMNS).order_by(outbox.c.id).limit(limit)
-    query = query.where(or_(outbox.c.not_before.is_(None), outbox.c.not_before <= database_now()))
+    query = query.where(_is_due())
     if below is not None:
         query = query.where(outbox.c.id < below)
     if above is not None:
         query = query.where(outbox.c.id > above)
     return [OutboxRow(*row) for row in connection.execute(query)]
+
+
+def _is_due() -> ColumnElement[bool]:
+    return or_(outbox.c.not_before.is_(None), outbox.c.not_before <= database_now())
 
 
 def delete_confirmed(database: Database, grant: leases.Grant, ids: Sequence[int]) -> None:
@@ -123,6 +127,13 @@ def last_id(database: Database) -> int:
 def holds_up_to(database: Database, highest_id: int) -> bool:
     """Tell whether a row up to this id still waits: a run is published when none does."""
     query = select(outbox.c.id).where(outbox.c.id <= highest_id).limit(1)
+    with database.read() as connection:
+        return connection.scalar(query) is not None
+
+
+def has_ready(database: Database) -> bool:
+    """Tell whether a row waits whose time has come: one that is delayed further does not count."""
+    query = select(outbox.c.id).where(_is_due()).limit(1)
     with database.read() as connection:
         return connection.scalar(query) is not None
 

@@ -45,6 +45,18 @@ def awaits_results(database: Database, library_ids: Sequence[int]) -> bool:
         return connection.scalar(query.limit(1)) is not None
 
 
+def awaits_results(database: Database, library_ids: Sequence[int]) -> bool:
+    """Tell whether a file of these libraries has a task without a result; one to be retried has one."""
+    query = (
+        select(files.c.id)
+        .join(directories, directories.c.id == files.c.directory_id)
+        .where(directories.c.library_id.in_(library_ids), files.c.state == int(FileState.QUEUED))
+        .limit(1)
+    )
+    with database.read() as connection:
+        return connection.scalar(query) is not None
+
+
 def last_scan(database: Database, library: Library) -> LastScan | None:
     """Return the newest scan of a library."""
     query = select(
