@@ -131,13 +131,6 @@ def holds_up_to(database: Database, highest_id: int) -> bool:
         return connection.scalar(query) is not None
 
 
-def has_ready(database: Database) -> bool:
-    """Tell whether a row waits whose time has come: one that is delayed further does not count."""
-    query = select(outbox.c.id).where(_is_due()).limit(1)
-    with database.read() as connection:
-        return connection.scalar(query) is not None
-
-
 def task_count(database: Database) -> int:
     """Return how many tasks the waiting messages hold."""
     with database.read() as connection:

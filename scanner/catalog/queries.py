@@ -38,23 +38,11 @@ def files_by_state(database: Database, library: Library) -> dict[str, int]:
 
 
 def awaits_results(database: Database, library_ids: Sequence[int]) -> bool:
-    """Tell whether a file of these libraries has a task and no result yet; a retry to come is not waited for."""
+    """Tell whether a file of these libraries has a task and no result yet; a retry is not waited for."""
     waiting = (files.c.state == int(FileState.QUEUED), LIVING, directories.c.library_id.in_(library_ids))
     query = select(files.c.id).join(directories, directories.c.id == files.c.directory_id).where(*waiting)
     with database.read() as connection:
         return connection.scalar(query.limit(1)) is not None
-
-
-def awaits_results(database: Database, library_ids: Sequence[int]) -> bool:
-    """Tell whether a file of these libraries has a task without a result; one to be retried has one."""
-    query = (
-        select(files.c.id)
-        .join(directories, directories.c.id == files.c.directory_id)
-        .where(directories.c.library_id.in_(library_ids), files.c.state == int(FileState.QUEUED))
-        .limit(1)
-    )
-    with database.read() as connection:
-        return connection.scalar(query) is not None
 
 
 def last_scan(database: Database, library: Library) -> LastScan | None:
