@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     follow_symlinks: Annotated[bool, Face("true or false", "--follow-symlinks")] = False
     """Also follow symbolic links. Defaults to false."""
 
+    probe: Annotated[bool, Face("true or false", "--probe")] = True
+    """Without a broker: look into the files, too, instead of filling the catalog alone. Defaults to true."""
+
     concurrency: Annotated[int, *count(0, 256, "--concurrency", "files")] = 0
     """How many files are probed at the same time, at most; 0 = one a processor. Defaults to 0."""
 

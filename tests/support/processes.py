@@ -136,7 +136,7 @@ def scanner_environment(
     """Return an environment in which a scanner keeps everything under `folder`, marked.
 
     No `SCANNER_*` variable of the caller gets in; `settings` are such variables without that prefix
-    (`lease_s="2"`), or whole names in upper case (`LD_PRELOAD=…`).
+    (`lease_s="2"`), or whole names in upper case (`LD_PRELOAD=…`). Files are not probed unless `probe="true"`.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SCANNER_")}
     urls = {"SCANNER_DATABASE_URL": database_url, "SCANNER_BROKER_URL": broker_url}
@@ -147,6 +147,7 @@ def scanner_environment(
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONUNBUFFERED": "1",
         "COLUMNS": "200",
+        "SCANNER_PROBE": "false",
         **{name: url for name, url in urls.items() if url is not None},
         **given,
         MARK: given.get(MARK, secrets.token_hex(8)),

@@ -1,0 +1,60 @@
+"""A library is only believed to be there if something that was in it is; its root may be elsewhere here."""
+
+import asyncio
+from collections.abc import Sequence
+
+from scanner.probe.jobs import RootState
+from scanner.services.work.roots import Roots, granularity_ns
+
+
+class Checker:
+    """Answers as told, and remembers what it was asked."""
+
+    def __init__(self, state: RootState = "known") -> None:
+        self.state = state
+        self.asked: list[tuple[bytes, list[bytes]]] = []
+
+    async def check_root(self, root: bytes, samples: Sequence[bytes]) -> RootState:
+        self.asked.append((root, list(samples)))
+        return self.state
+
+
+def test_the_longest_mapped_root_decides_and_only_at_a_folder_s_boundary() -> None:
+    roots = Roots([("/srv", "/mnt"), ("/srv/films", "/films")], 5)
+    assert roots.local("/srv/films") == "/films"
+    assert roots.local("/srv/films/new") == "/films/new"
+    assert roots.local("/srv/filmsets") == "/mnt/filmsets"
+    assert roots.local("/home/x") == "/home/x"
+
+
+def test_a_root_may_be_mapped_to_the_top() -> None:
+    assert Roots([("/data", "/")], 5).local("/data/films") == "/films"
+
+
+def test_an_absent_root_is_believed_away_for_a_while_and_then_looked_at_again() -> None:
+    now = [100.0]
+    roots = Roots([], 5, clock=lambda: now[0])
+    checker = Checker("unknown")
+    assert not asyncio.run(roots.is_there("/srv", checker))
+    assert roots.away == ("/srv",)
+    assert roots.is_believed_away("/srv")
+    now[0] += 5
+    assert not roots.is_believed_away("/srv")
+    checker.state = "known"
+    assert asyncio.run(roots.is_there("/srv", checker))
+    assert roots.away == ()
+
+
+def test_what_was_seen_before_is_the_sample_and_others_only_where_nothing_was() -> None:
+    roots, checker = Roots([], 5), Checker()
+    asyncio.run(roots.is_there("/srv", checker, ["/srv/a"]))
+    roots.saw("/srv", "/srv/b/x.mkv")
+    asyncio.run(roots.is_there("/srv", checker, ["/srv/a"]))
+    assert checker.asked == [(b"/srv", [b"/srv/a"]), (b"/srv", [b"/srv/b/x.mkv"])]
+
+
+def test_times_are_compared_at_the_coarser_of_the_two_mounts() -> None:
+    assert granularity_ns(1, 1_700_000_000_123_456_789) == 1
+    assert granularity_ns(2_000_000_000, 1_700_000_000_123_456_789) == 2_000_000_000
+    assert granularity_ns(1, 1_700_000_000_123_456_700) == 100
+    assert granularity_ns(1, 1_700_000_000_000_000_000) == 1_000_000_000
