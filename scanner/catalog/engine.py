@@ -191,10 +191,16 @@ def _refuse_unknown_options(url: URL) -> None:
 def _prepare_sqlite(connection: object, _record: object) -> None:
     """Turn off the driver's own BEGINs (we send them) and set the pragmas that durability needs."""
     connection.isolation_level = None  # type: ignore[attr-defined]
+    connection.create_function("casefold", 1, _casefold, deterministic=True)  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
     for pragma in _SQLITE_PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
+
+
+def _casefold(text: str | None) -> str | None:
+    """Fold case beyond ASCII, which SQLite does not."""
+    return None if text is None else text.casefold()
 
 
 def _begin_sqlite(connection: Connection) -> None:

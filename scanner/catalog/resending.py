@@ -7,13 +7,13 @@ difference. Living files come as `added`; with every state, deleted ones come as
 from collections.abc import Iterator
 from typing import Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from scanner.catalog.checkpoint import write_messages
-from scanner.catalog.engine import Database, database_now
+from scanner.catalog.engine import Database
 from scanner.catalog.libraries import Library
-from scanner.catalog.scans import Counters, encode_counters
-from scanner.catalog.tables import FileState, directories, files, scans
+from scanner.catalog.scans import Counters, begin_sending, save_sending
+from scanner.catalog.tables import FileState, directories, files
 from scanner.catalog.tasks import Subject, TaskWriter
 
 _CHUNK = 5000
@@ -24,35 +24,16 @@ Which = Literal["queued", "all"]
 def resend(database: Database, catalog: str, library: Library, which: Which, tasks_per_message: int) -> int:
     """Put the tasks of a library's files into the outbox again; return how many."""
     counters = Counters()
-    scan_id = _record(database, library, which)
+    with database.write() as connection:
+        scan_id = begin_sending(connection, library.id, "resend", which)
     for chunk in _files(database, library, which):
         tasks = TaskWriter(catalog, scan_id, library, tasks_per_message)
         for state, subject in chunk:
             tasks.add("deleted" if state == FileState.MISSING else "added", subject)
         with database.write() as connection:
             write_messages(connection, scan_id, tasks.messages(counters))
-    _finish(database, scan_id, counters)
+            save_sending(connection, scan_id, counters)
     return counters.tasks
-
-
-def _record(database: Database, library: Library, which: Which) -> int:
-    """Write a row to the history of scans: the messages name it."""
-    values = {
-        "library_id": library.id,
-        "kind": "resend",
-        "options": which,
-        "state": "completed",
-        "started_at": database_now(),
-        "finished_at": database_now(),
-    }
-    with database.write() as connection:
-        return int(connection.execute(insert(scans).values(values).returning(scans.c.id)).scalar_one())
-
-
-def _finish(database: Database, scan_id: int, counters: Counters) -> None:
-    values = {"finished_at": database_now(), "counters": encode_counters(counters)}
-    with database.write() as connection:
-        connection.execute(scans.update().where(scans.c.id == scan_id).values(values))
 
 
 def _files(database: Database, library: Library, which: Which) -> Iterator[list[tuple[int, Subject]]]:

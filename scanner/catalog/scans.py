@@ -132,6 +132,25 @@ def end_scan(database: Database, grant: Grant, scan: ScanRecord, state: State) -
         connection.execute(update(scans).where(scans.c.id == scan.id).values(values))
 
 
+def begin_sending(connection: Connection, library_id: int, kind: str, options: str) -> int:
+    """Note in the history of scans that tasks are sent without one (resend, retry); return the id they name."""
+    values = {
+        "library_id": library_id,
+        "kind": kind,
+        "options": options,
+        "state": "completed",
+        "started_at": database_now(),
+        "finished_at": database_now(),
+    }
+    return int(connection.execute(insert(scans).values(values).returning(scans.c.id)).scalar_one())
+
+
+def save_sending(connection: Connection, scan_id: int, counters: Counters) -> None:
+    """Note how much was sent."""
+    values = {"finished_at": database_now(), "counters": encode_counters(counters)}
+    connection.execute(update(scans).where(scans.c.id == scan_id).values(values))
+
+
 def save_progress(connection: Connection, scan: ScanRecord) -> None:
     """Note phase, counters and the commit's number in its own transaction."""
     values = {

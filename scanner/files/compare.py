@@ -61,9 +61,12 @@ def compare(
         row = rows.pop(name, None)
         if row is None:
             result.added.append(entry)
-        elif row.size != size or row.mtime_ns != mtime_ns or (row.inode != inode and row.inode and inode):
-            result.modified.append((row, entry))
-        elif row.state == without_task:
+        elif (
+            row.size != size
+            or row.mtime_ns != mtime_ns
+            or (row.inode != inode and row.inode and inode)
+            or row.state == without_task
+        ):
             result.modified.append((row, entry))
         else:
             if row.vanished:
