@@ -40,7 +40,7 @@ def grouped(database: Database, wanted: Filter = EVERYTHING) -> list[FailureGrou
     columns = (libraries.c.name, files.c.error_kind)
     query = _failing(database, wanted, *columns, func.count(), retrying).group_by(*columns)
     with database.read() as connection:
-        found = [FailureGroup(*row[:3], int(row[3])) for row in connection.execute(query)]
+        found = [FailureGroup._make((*row[:3], int(row[3]))) for row in connection.execute(query)]
     return sorted(found, key=lambda group: (-group.files, group.library, group.error_kind or ""))
 
 

@@ -50,8 +50,8 @@ class FailureSummary(NamedTuple):
 class Holdings:
     """What a library holds; the most frequent first everywhere.
 
-    `states` counts files by state, the others those that have a result: `video_codecs` and `resolutions` videos,
-    `containers` and `audio_codecs` videos and audio files.
+    `states` counts files by state, the others those that have a result: `video_codecs` and `resolutions` of
+    videos, `containers` and `audio_codecs` of videos and audio files.
     """
 
     kinds: dict[str, Held] = field(default_factory=dict)
@@ -80,7 +80,9 @@ class _Group(NamedTuple):
 def holdings(database: Database, library: Library) -> Holdings:
     """Return what the living files of a library come to."""
     with database.read() as connection:
-        groups = [_Group(*row[:7], int(row[7]), float(row[8])) for row in connection.execute(_query(library))]
+        groups = [
+            _Group._make((*row[:7], int(row[7]), float(row[8]))) for row in connection.execute(_query(library))
+        ]
     playing = [group for group in groups if group.kind in {Kind.VIDEO, Kind.AUDIO}]
     videos = [group for group in playing if group.kind == Kind.VIDEO]
     return Holdings(
