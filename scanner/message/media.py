@@ -12,7 +12,7 @@ class Stream(msgspec.Struct, omit_defaults=True):
 
     `type` is video, audio, subtitle, data or attachment; `codec` FFmpeg's canonical name of the codec; `hdr` is
     HDR10, HLG, "Dolby Vision" and so on; `language` as the file has it, mostly ISO 639-2. A picture such as a
-    cover is a video stream with `picture` true.
+    cover is a video stream with `picture` true. `hearing_impaired` marks subtitles that tell of sounds, too.
     """
 
     type: str
@@ -31,6 +31,7 @@ class Stream(msgspec.Struct, omit_defaults=True):
     title: str | None = None
     default: bool = False
     forced: bool = False
+    hearing_impaired: bool = False
     picture: bool = False
 
 
