@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 
 from scanner import paths
-from scanner.app.broker_side import BrokerSideSettings
 from scanner.app.database import open_catalog
 from scanner.app.reports import Finding
-from scanner.app.wiring import broker_side_settings
+from scanner.app.wiring import broker_settings, publisher_settings
 from scanner.broker.rabbit import RabbitBroker
 from scanner.catalog import libraries, outbox, schema
 from scanner.catalog.engine import Database
@@ -63,12 +62,12 @@ def _broker(settings: Settings) -> Finding:
             text,
             "set --broker amqp://HOST/ or SCANNER_BROKER_URL",
         )
-    described = asyncio.run(_reach(broker_side_settings(settings, "")))
+    described = asyncio.run(_reach(settings))
     return Finding("broker", "ok", f"{described} takes connections, its topology is ours")
 
 
-async def _reach(settings: BrokerSideSettings) -> str:
-    broker = RabbitBroker(settings.broker, settings.publishing)
+async def _reach(settings: Settings) -> str:
+    broker = RabbitBroker(broker_settings(settings), publisher_settings(settings))
     session = await broker.open_publishing()
     await session.close()
     return broker.described

@@ -1,9 +1,18 @@
 """What came of a scan, in the values and sentences that the command line shows."""
 
 from scanner import paths
-from scanner.app.progress import LibraryError, ProblemGroup, ScanTotals
+from scanner.app.progress import (
+    FailureKind,
+    HeldKind,
+    LibraryError,
+    LibraryHoldings,
+    ProblemGroup,
+    ScanTotals,
+)
 from scanner.catalog import scans
 from scanner.catalog.engine import Database
+from scanner.catalog.holdings import holdings
+from scanner.catalog.libraries import library_named
 from scanner.catalog.scans import Counters, ScanRecord
 from scanner.errors import ScannerError
 from scanner.services.scan import ScanOutcome
@@ -60,6 +69,25 @@ def notes_of(totals: ScanTotals, outcome: ScanOutcome) -> list[str]:
     if outcome.end == "limit":
         notes.append(f"{totals.library}: stopped at --limit; the next run continues")
     return notes
+
+
+def holdings_of(database: Database, name: str) -> LibraryHoldings:
+    """Return what a library holds.
+
+    Raises:
+        UsageError: there is no such library any more.
+    """
+    found = holdings(database, library_named(database, name))
+    return LibraryHoldings(
+        library=name,
+        kinds={word: HeldKind(*held) for word, held in found.kinds.items()},
+        states=found.states,
+        containers=found.containers,
+        video_codecs=found.video_codecs,
+        audio_codecs=found.audio_codecs,
+        resolutions=found.resolutions,
+        failures=tuple(FailureKind(*group) for group in found.failures),
+    )
 
 
 def library_error(path: str, error: ScannerError) -> LibraryError:

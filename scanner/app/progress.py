@@ -26,6 +26,8 @@ class Phase(enum.StrEnum):
     """Checks the root again and decides what moved and what was deleted."""
     PUBLISHING = "publishing"
     """Everything is in the catalog; the outbox empties."""
+    PROCESSING = "processing"
+    """Everything is in the catalog; the files are probed, or their results waited for."""
     DONE = "done"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
@@ -51,6 +53,10 @@ class RunRequest:
     restart: bool = False
     limit: int | None = None
     confirm_deletes: bool = False
+    wait: bool = False
+    """Wait until the results are in."""
+    strict: bool = False
+    """Failed files make exit code 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +81,34 @@ class LibraryProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispatched:
+    """How far the tasks are: confirmed by the broker, and processed where this run sees results.
+
+    `processed` counts results committed in this run, `failures` those that failed, by the error's kind.
+    `left` is how many tasks are still to be processed (delayed retries included), None if that is not known.
+    `waits` tells why it does not get on: "broker blocked", "queue full", "reconnecting in 3 s".
+    """
+
+    tasks_confirmed: int = 0
+    messages_confirmed: int = 0
+    processes: bool = False
+    processed: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    left: int | None = None
+    files_at_once: int = 0
+    waits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunProgress:
     """How far a whole run is; `elapsed_s` is monotonic and begins at 0, which is what rates are made of."""
 
     elapsed_s: float
     libraries: tuple[LibraryProgress, ...] = ()
     tasks_sent: int = 0
-    tasks_confirmed: int = 0
-    messages_confirmed: int = 0
     outbox_messages: int = 0
-    has_broker: bool = True
-    """Whether anybody is there to send tasks to; not so without a broker and in a dry run."""
-    waiting_for: str | None = None
-    """Why the broker side does not get on: "broker blocked", "queue full", "reconnecting in 3 s"."""
+    dispatched: Dispatched | None = None
+    """None where nobody takes the tasks: in a dry run, and without a broker and without probing."""
 
     @property
     def files(self) -> int:
@@ -98,7 +119,7 @@ class RunProgress:
     def waits(self) -> tuple[str, ...]:
         """Everything that is waited for, each once; a library's reason names the library."""
         reasons = [f"{row.library}: {row.waiting_for}" for row in self.libraries if row.waiting_for]
-        return tuple(dict.fromkeys([*reasons, *([self.waiting_for] if self.waiting_for else [])]))
+        return tuple(dict.fromkeys([*reasons, *(self.dispatched.waits if self.dispatched else ())]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +199,45 @@ class PlannedChange:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldKind:
+    """How many files of one kind a library holds, their bytes, and the hours that they play."""
+
+    files: int = 0
+    size_bytes: int = 0
+    hours: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FailureKind:
+    """How many files failed in one way, how many of them are tried again, and a few of their paths.
+
+    `kind` is a word of `scanner.message.ErrorKind`, or None if nobody gave one.
+    """
+
+    kind: str | None
+    files: int
+    retrying: int = 0
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryHoldings:
+    """What a library holds: living files by kind and state, those with a result by what was found in them.
+
+    The most frequent come first everywhere.
+    """
+
+    library: str
+    kinds: Mapping[str, HeldKind] = field(default_factory=dict)
+    states: Mapping[str, int] = field(default_factory=dict)
+    containers: Mapping[str, int] = field(default_factory=dict)
+    video_codecs: Mapping[str, int] = field(default_factory=dict)
+    audio_codecs: Mapping[str, int] = field(default_factory=dict)
+    resolutions: Mapping[str, int] = field(default_factory=dict)
+    failures: tuple[FailureKind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """What came of a run.
 
@@ -193,6 +253,8 @@ class RunResult:
     outbox_messages: int = 0
     changes: tuple[PlannedChange, ...] = ()
     """What a dry run would have handed out, the first of it."""
+    holdings: tuple[LibraryHoldings, ...] = ()
+    """What the libraries hold, where the run saw results."""
 
     @property
     def totals(self) -> ScanTotals:

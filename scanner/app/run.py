@@ -6,6 +6,7 @@ confirms under way). A second signal ends the process at once, which loses nothi
 """
 
 import asyncio
+import dataclasses
 import os
 import signal
 import threading
@@ -13,21 +14,27 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeVar
 
 import structlog
 
 from scanner import paths
 from scanner.app import dry_run
-from scanner.app.broker_side import BrokerSide
 from scanner.app.database import open_catalog
+from scanner.app.dispatch import Dispatch
 from scanner.app.holding import acquire, kept
 from scanner.app.libraries import Target, reread, resolve
 from scanner.app.memory import prepare_for_scanning
-from scanner.app.outcome import NEEDS_A_LOOK, library_error, notes_of, problem_groups, totals_of
+from scanner.app.outcome import (
+    NEEDS_A_LOOK,
+    holdings_of,
+    library_error,
+    notes_of,
+    problem_groups,
+    totals_of,
+)
 from scanner.app.progress import (
     LibraryError,
+    LibraryHoldings,
     LibraryProgress,
     Phase,
     ProblemGroup,
@@ -37,23 +44,19 @@ from scanner.app.progress import (
     ScanTotals,
     worst_exit,
 )
-from scanner.app.wiring import broker_side_settings, filters_of, scan_options
-from scanner.catalog import outbox
+from scanner.app.wiring import filters_of, scan_options
 from scanner.catalog.engine import Database
 from scanner.catalog.schema import catalog_uuid
 from scanner.config import Settings
 from scanner.errors import ScannerError, UsageError
-from scanner.retry import Outage, Patience, persist
-from scanner.services.relay import RelayState
 from scanner.services.scan import LibraryScan, ScanOutcome
+from scanner.waiting import stop
 
 log = structlog.get_logger(__name__)
 
 _TICK_S = 0.2
 _DEPTH_EVERY_S = 1.0
-_DRAIN_POLL_S = 0.1
 _STOP_WITHIN_S = 8.0
-_DATABASE_PATIENCE_S = 120.0
 _STAGES = {
     "waiting": Phase.WAITING,
     "walking": Phase.WALKING,
@@ -61,10 +64,8 @@ _STAGES = {
     "concluding": Phase.CONCLUDING,
     "done": Phase.DONE,
 }
-_QUIET_STATES = {RelayState.IDLE, RelayState.RELAYING, RelayState.DRAINING, RelayState.STOPPED}
 
 Observe = Callable[[RunProgress], None]
-Answer = TypeVar("Answer")
 
 
 def run_scans(settings: Settings, request: RunRequest, observe: Observe) -> RunResult:
@@ -94,6 +95,7 @@ class _Part:
 
     path: str
     name: str
+    library_id: int | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     scan: LibraryScan | None = None
     waiting_for: str | None = None
@@ -118,26 +120,23 @@ class _Run:
         self._signalled = 0
         self._started = time.monotonic()
         self._parts = [_Part(path, paths.basename(path) or path) for path in request.paths]
-        self._broker_side: BrokerSide | None = None
-        self._broker_error: ScannerError | None = None
-        self._outbox_messages = 0
+        self._dispatch = Dispatch(settings, request, database, self._stop_all)
 
     async def run(self) -> RunResult:
         """Do it all; return what came of it."""
         self._listen_to_signals()
         ticking = asyncio.create_task(self._tick())
         try:
-            await self._start_broker_side()
+            await self._dispatch.start()
             await self._scan_all()
-            await self._wait_until_confirmed()
+            await self._finish()
         finally:
-            await self._stop_broker_side()
-            ticking.cancel()
-            with suppress(asyncio.CancelledError):
-                await ticking
-        self._outbox_messages = await asyncio.to_thread(outbox.depth, self._database)
+            await self._dispatch.stop(soon=bool(self._signalled))
+            await stop(ticking)
+        await self._dispatch.count()
         self._show()
-        return self._result()
+        holdings = await asyncio.to_thread(self._take_stock) if self._dispatch.processes else ()
+        return self._result(holdings)
 
     # Signals
 
@@ -161,59 +160,21 @@ class _Run:
         log.warning("run.forced", text="the orderly stop took too long; the next run continues")
         os._exit(self._signalled)
 
-    # The broker side
-
-    async def _start_broker_side(self) -> None:
-        if self._settings.embedded_broker or self._request.dry_run:
-            return
-        catalog = await asyncio.to_thread(catalog_uuid, self._database)
-        self._broker_side = BrokerSide(broker_side_settings(self._settings, catalog))
-        await self._broker_side.start()
-        self._watching = asyncio.create_task(self._watch_broker_side(self._broker_side))
-
-    async def _watch_broker_side(self, broker_side: BrokerSide) -> None:
-        try:
-            await broker_side.wait_failed()
-        except ScannerError as error:
-            self._broker_error = error
-            self._stop_all()
-
     def _stop_all(self) -> None:
         self._stop.set()
         for part in self._parts:
             part.stop.set()
 
-    async def _stop_broker_side(self) -> None:
-        if self._broker_side is not None:
-            self._watching.cancel()
-            await self._broker_side.stop(5.0 if self._signalled else _STOP_WITHIN_S)
-
-    async def _wait_until_confirmed(self) -> None:
-        """Wait until everything that was in the outbox when the scans ended has been confirmed."""
-        if self._broker_side is None or self._stop.is_set():
+    async def _finish(self) -> None:
+        """Wait until everything is handed on: confirmed, or processed."""
+        if self._stop.is_set():
             return
+        phase = Phase.PROCESSING if self._dispatch.processes else Phase.PUBLISHING
         for part in self._parts:
-            part.phase = part.phase if part.phase.ended and part.error else Phase.PUBLISHING
-        last = await self._ask(outbox.last_id)
-        self._broker_side.wake()
-        while await self._ask(outbox.holds_up_to, last) or not self._has_reached_broker(self._broker_side):
-            if self._stop.is_set():
-                return
-            await asyncio.sleep(_DRAIN_POLL_S)
-
-    async def _ask(self, question: Callable[..., Answer], *of: int) -> Answer:
-        """Ask the database, again while it is away."""
-        attempt = partial(asyncio.to_thread, question, self._database, *of)
-        return await persist(attempt, Outage(Patience(start_s=_DATABASE_PATIENCE_S)))
-
-    def _has_reached_broker(self, broker_side: BrokerSide) -> bool:
-        """Tell whether the broker has answered: a run with nothing to send must not hide that it could not.
-
-        Where nothing could be scanned, that is the news; where another process relays, it knows.
-        """
-        status = broker_side.status
-        is_moot = all(part.scan is None for part in self._parts)
-        return is_moot or status.connected or status.state == RelayState.STANDBY
+            part.phase = part.phase if part.error or not self._dispatch.is_active else phase
+        scanned = [part for part in self._parts if part.scan is not None]
+        libraries = [part.library_id for part in scanned if part.library_id is not None]
+        await self._dispatch.finish(libraries, scanned=bool(scanned), stopped=self._stop.is_set)
 
     # The scans
 
@@ -228,7 +189,7 @@ class _Run:
             target = await asyncio.to_thread(
                 resolve, self._database, part.path, self._request.name, self._settings.io_timeout_s
             )
-            part.name = target.library.name
+            part.name, part.library_id = target.library.name, target.library.id
             await self._scan_target(part, target)
         except ScannerError as error:
             log.error("scan.failed", path=part.path, error=str(error))  # noqa: TRY400 - the sentence says it all
@@ -251,7 +212,7 @@ class _Run:
                 self._database,
                 grant,
                 target.library,
-                scan_options(self._settings, self._request, target.start, self._relays),
+                scan_options(self._settings, self._request, target.start, self._dispatch.relays),
                 stop=part.stop,
                 catalog=catalog,
             )
@@ -262,10 +223,6 @@ class _Run:
         if lost:
             raise lost[0]
         self._conclude(part, outcome)
-
-    @property
-    def _relays(self) -> bool:
-        return self._broker_side is not None
 
     def _account(self, part: _Part) -> None:
         """Take down totals and problems, however the scan ended."""
@@ -291,13 +248,12 @@ class _Run:
         sent, counted_at = 0, -_DEPTH_EVERY_S
         while True:
             await asyncio.sleep(_TICK_S)
-            if self._broker_side is not None and (count := self._tasks_sent()) != sent:
+            if (count := self._tasks_sent()) != sent:
                 sent = count
-                self._broker_side.wake()
+                self._dispatch.wake()
             if time.monotonic() - counted_at >= _DEPTH_EVERY_S:  # counting reads the whole table
                 counted_at = time.monotonic()
-                with suppress(ScannerError):
-                    self._outbox_messages = await asyncio.to_thread(outbox.depth, self._database)
+                await self._dispatch.count()
             self._show()
 
     def _tasks_sent(self) -> int:
@@ -305,38 +261,51 @@ class _Run:
         return sum(record.counters.tasks for record in records if record is not None)
 
     def _show(self) -> None:
-        status = None if self._broker_side is None else self._broker_side.status
-        waiting = None
-        if status is not None and status.state not in _QUIET_STATES:
-            waiting = status.detail or f"broker side {status.state}"
         self._observe(
             RunProgress(
                 elapsed_s=time.monotonic() - self._started,
                 libraries=tuple(_shown(part) for part in self._parts),
                 tasks_sent=self._tasks_sent(),
-                tasks_confirmed=0 if status is None else status.tasks,
-                messages_confirmed=0 if status is None else status.messages,
-                outbox_messages=0 if self._request.dry_run else self._outbox_messages,
-                has_broker=self._broker_side is not None,
-                waiting_for=waiting,
+                outbox_messages=0 if self._request.dry_run else self._dispatch.messages,
+                dispatched=self._dispatch.progress,
             )
         )
 
-    def _result(self) -> RunResult:
+    def _take_stock(self) -> tuple[LibraryHoldings, ...]:
+        """Return what the libraries hold, and take down how their files stand."""
+        held = (self._stock_of(part) for part in self._parts if part.library_id is not None)
+        return tuple(one for one in held if one is not None)
+
+    def _stock_of(self, part: _Part) -> LibraryHoldings | None:
+        """Return what a library holds; None if it is gone, or the database is."""
+        try:
+            held = holdings_of(self._database, part.name)
+        except ScannerError as error:
+            log.warning("run.not_summed_up", library=part.name, error=str(error))
+            return None
+        if part.totals is not None:
+            failed, retrying = (held.states.get(state, 0) for state in ("failed", "retrying"))
+            part.totals = dataclasses.replace(part.totals, failed=failed, retrying=retrying)
+        return held
+
+    def _result(self, holdings: tuple[LibraryHoldings, ...]) -> RunResult:
         codes = [code for part in self._parts for code in part.exit_codes]
         if self._signalled:
             codes.append(self._signalled)
         errors = [part.error for part in self._parts if part.error is not None]
-        if self._broker_error is not None:
-            codes.append(self._broker_error.exit_code)
-            errors.append(library_error("", self._broker_error))
+        if self._dispatch.error is not None:
+            codes.append(self._dispatch.error.exit_code)
+            errors.append(library_error("", self._dispatch.error))
+        if self._request.strict and any(part.totals and part.totals.failed for part in self._parts):
+            codes.append(1)
         return RunResult(
             scans=tuple(part.totals for part in self._parts if part.totals is not None),
             exit_code=worst_exit(codes),
             notes=tuple(note for part in self._parts for note in part.notes),
             problems_by_kind=_merged([part.problems for part in self._parts]),
             errors=tuple(errors),
-            outbox_messages=self._outbox_messages,
+            outbox_messages=self._dispatch.messages,
+            holdings=holdings,
         )
 
 

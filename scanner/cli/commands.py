@@ -7,7 +7,7 @@ import typer
 
 from scanner import __version__, paths
 from scanner.cli import output
-from scanner.cli.options import RunOptions, Shared, grouped
+from scanner.cli.options import ProbeOptions, RunOptions, Shared, grouped
 
 NEEDS_A_LOOK = 1
 
@@ -46,10 +46,13 @@ def _scanner(
 
 @app.command()
 @grouped
-def run(options: RunOptions, shared: Shared) -> int:
-    """Scan folders once; ends when every task is confirmed. An interrupted scan resumes."""
+def run(options: RunOptions, probing: ProbeOptions, shared: Shared) -> int:
+    """Scan folders once; ends when every task is confirmed or, without a broker, worked off.
+
+    An interrupted scan resumes.
+    """
     request = options.request()
-    settings = shared.settings(options.overrides())
+    settings = shared.settings({**options.overrides(), **probing.overrides()})
     from scanner.app.run import run_scans
     from scanner.cli import summary
     from scanner.cli.display import open_display
@@ -61,6 +64,38 @@ def run(options: RunOptions, shared: Shared) -> int:
         output.say_lines(summary.troubles(result))
     else:
         output.result(summary.text(result, embedded=settings.embedded_broker, dry_run=request.dry_run))
+    return result.exit_code
+
+
+@app.command()
+@grouped
+def worker(
+    probing: ProbeOptions,
+    shared: Shared,
+    root_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="FROM=TO", help="Where a library's root is here. Repeatable.", show_default=False
+        ),
+    ] = None,
+    drain_timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--drain-timeout",
+            metavar="SECONDS",
+            help="How long a stop may finish what is in hand. [default: 30]",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Take tasks from RabbitMQ, look into the files, send results; until it is stopped."""
+    more = {"root_map": root_map or None, "drain_timeout_s": drain_timeout}
+    settings = shared.settings({**probing.overrides(), **more})
+    from scanner.app.worker import run_worker
+    from scanner.cli.worker import WorkerLines, summary
+
+    result = run_worker(settings, WorkerLines(quiet=shared.json).observe)
+    _answer(shared, result, summary(result))
     return result.exit_code
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from scanner.app.progress import LibraryProgress, Phase, RunProgress
+from scanner.app.progress import Dispatched, LibraryProgress, Phase, RunProgress
 from scanner.cli import output, wording
 from scanner.log import shown
 
@@ -69,7 +69,9 @@ class Rates:
 
     def add(self, progress: RunProgress) -> None:
         """Take in one snapshot."""
-        self.tasks.add(progress.elapsed_s, progress.tasks_confirmed)
+        done = progress.dispatched
+        if done is not None:
+            self.tasks.add(progress.elapsed_s, done.processed if done.processes else done.tasks_confirmed)
         for row in progress.libraries:
             if row.phase is Phase.WALKING:
                 self._files.setdefault(row.library, Rate()).add(progress.elapsed_s, row.files)
@@ -177,7 +179,7 @@ def lines(progress: RunProgress, rates: Rates) -> list[str]:
     rows = [f"{shown(row.library)}: {', '.join(_facts(row, rates))}" for row in progress.libraries]
     broker = ", ".join(_broker_facts(progress, rates))
     waits = [f"waiting: {shown(reason)}" for reason in progress.waits]
-    return [*rows, *([f"broker: {broker}"] if broker else []), *waits]
+    return [*rows, *([f"tasks: {broker}"] if broker else []), *waits]
 
 
 def picture(progress: RunProgress, rates: Rates) -> "Table":
@@ -192,7 +194,7 @@ def picture(progress: RunProgress, rates: Rates) -> "Table":
         table.add_row("", Text(", ".join(_facts(row, rates)[1:])))
     broker = _broker_facts(progress, rates)
     if broker:
-        table.add_row(Text("broker", style="bold"), Text(", ".join(broker)))
+        table.add_row(Text("tasks", style="bold"), Text(", ".join(broker)))
     for reason in progress.waits:
         table.add_row(Text("waiting", style="bold yellow"), Text(shown(reason), style="yellow"))
     table.add_row(Text(wording.duration(progress.elapsed_s), style="dim"), "")
@@ -227,24 +229,37 @@ def _speed(row: LibraryProgress, per_second: float) -> list[str]:
 
 
 def _broker_facts(progress: RunProgress, rates: Rates) -> list[str]:
-    """Return what is to be said of the broker side; nothing before there is something to send."""
-    tasks = progress.has_broker and (progress.tasks_sent or progress.tasks_confirmed)
-    if not (tasks or progress.outbox_messages):
+    """Return what is to be said of the tasks; nothing before there is something to send."""
+    done = progress.dispatched
+    if not (progress.outbox_messages or (done and (progress.tasks_sent or done.tasks_confirmed))):
         return []
-    facts = [_confirmed(progress) if progress.has_broker else "none is configured"]
-    if progress.outbox_messages:
+    facts = ["nobody takes the tasks"] if done is None else _tasks(progress, done)
+    if progress.outbox_messages and (done is None or not done.processes):
         facts.append(f"{wording.count(progress.outbox_messages, 'message')} in the outbox")
     if rates.tasks.per_second:
-        facts.append(f"{rates.tasks.per_second:,.0f} tasks/s")
+        facts.append(f"{rates.tasks.per_second:,.0f} {'files' if done and done.processes else 'tasks'}/s")
+        if done is not None and done.left:
+            facts.append(f"about {wording.duration(done.left / rates.tasks.per_second)} left")
     return facts
 
 
-def _confirmed(progress: RunProgress) -> str:
+def _tasks(progress: RunProgress, done: Dispatched) -> list[str]:
+    """Return how far the tasks are: processed where this run sees results, otherwise confirmed."""
+    if not done.processes:
+        return [_confirmed(progress, done)]
+    facts = [f"{wording.count(done.processed, 'file')} processed"]
+    if done.left:
+        facts.append(f"{done.left:,} to go")
+    failed = ", ".join(f"{number:,} {kind}" for kind, number in sorted(done.failures.items()))
+    return [*facts, f"failed: {failed}"] if failed else facts
+
+
+def _confirmed(progress: RunProgress, done: Dispatched) -> str:
     """Return what was confirmed in this run, and of how many where both counts are of the same tasks.
 
     They are not when older messages waited in the outbox, or after a resume: earlier runs sent a part.
     """
     sent = progress.tasks_sent
-    alike = sent >= progress.tasks_confirmed and not any(row.resumed for row in progress.libraries)
+    alike = sent >= done.tasks_confirmed and not any(row.resumed for row in progress.libraries)
     total = f" of {sent:,}" if sent and alike else ""
-    return f"{progress.tasks_confirmed:,}{total} tasks confirmed"
+    return f"{done.tasks_confirmed:,}{total} tasks confirmed"

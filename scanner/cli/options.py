@@ -134,6 +134,12 @@ class RunOptions:
         bool, _option("--restart", text="Forget an interrupted scan instead of resuming it.")
     ] = False
 
+    wait: Annotated[bool, _option("--wait", text="End only when the results are in (with a broker).")] = False
+    probe: Annotated[
+        Flag, _option("--probe/--no-probe", text="Without a broker: also look into the files. [default: probe]")
+    ] = None
+    strict: Annotated[bool, _option("--strict", text="Exit 1 if files have failed.")] = False
+
     def overrides(self) -> dict[str, object]:
         """Return the settings among the options, by the settings' names; None = not given."""
         return {
@@ -146,6 +152,7 @@ class RunOptions:
             "io_timeout_s": self.io_timeout,
             "settle_s": self.settle,
             "broker_wait_s": self.broker_wait,
+            "probe": self.probe,
         }
 
     def request(self) -> RunRequest:
@@ -168,7 +175,46 @@ class RunOptions:
             restart=self.restart,
             limit=self.limit,
             confirm_deletes=self.confirm_deletes,
+            wait=self.wait,
+            strict=self.strict,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOptions:
+    """The options of whatever looks into files: `scanner worker`, and `scanner run` without a broker."""
+
+    concurrency: Annotated[
+        Text,
+        _option("--concurrency", metavar="N", text="Files at the same time. [default: 0, one a processor]"),
+    ] = None
+    probe_timeout: Annotated[
+        Text, _option("--probe-timeout", metavar="SECONDS", text="How long a file may take. [default: 30]")
+    ] = None
+    names: Annotated[
+        Flag, _option("--names/--no-names", text="Read title, season and so on from names. [default: names]")
+    ] = None
+    hash: Annotated[
+        Text, _option("--hash", metavar="quick|full", text="full: BLAKE3 of every byte. [default: quick]")
+    ] = None
+    io_rate: Annotated[
+        Text, _option("--io-rate", metavar="MIB", text="MiB to read in a second, at most. [default: 0, any]")
+    ] = None
+    handlers: Annotated[
+        Words,
+        _option("--handlers", metavar="NAME", text="What to do with a file. Repeatable. [default: probe]"),
+    ] = None
+
+    def overrides(self) -> dict[str, object]:
+        """Return the settings among the options, by the settings' names; None = not given."""
+        return {
+            "concurrency": self.concurrency,
+            "probe_timeout_s": self.probe_timeout,
+            "names": self.names,
+            "hash": self.hash,
+            "io_rate_mib_s": self.io_rate,
+            "handlers": self.handlers or None,
+        }
 
 
 def grouped(command: Callable[..., int]) -> Callable[..., int]:

@@ -33,8 +33,6 @@ def _added(before: S, now: S) -> S:
 
 
 def _fields(status: object) -> dict[str, Any]:
-    if isinstance(status, msgspec.Struct):
-        return msgspec.structs.asdict(status)
     return {row.name: getattr(status, row.name) for row in dataclasses.fields(status)}  # type: ignore[arg-type]
 
 
