@@ -42,6 +42,7 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     """What came of a job.
 
     `result` is the JSON of a `scanner.message.Result`, ready for a result message, whatever the status.
+    `opened` is false for a file that hung in its opening until its time was up: its mount may be dead.
     `opened_s` is how long the file took to open, `read_bytes` how much was read (0 where no rate is set).
     `text` is the error's sentence.
     """
@@ -53,6 +54,7 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     text: str = ""
     opened_s: float = 0.0
     read_bytes: int = 0
+    opened: bool = True
 
 
 class Hash(enum.StrEnum):
@@ -66,11 +68,11 @@ class Hash(enum.StrEnum):
 class ProbeSettings:
     """How probing is done.
 
-    `processes` at most work at a time; a file may take `time_limit_s` (default 30), a process `memory_mib`
-    (1,024) of address space, and is replaced after `recycle_after` (2,000) files. `handlers` are names of entry
-    points in the group `scanner.handlers`. `names` parses file names. `nice` (10) and the idle I/O class
-    (unless `idle_io` is false) leave the machine to others. `io_rate_mib_s` limits what all processes read together, 0
-    being no limit.
+    `processes` at most work at a time; a file may take `time_limit_s` (default 30; while all of it is hashed,
+    the time counts anew from each piece), a process `memory_mib` (1,024) of address space, and is replaced
+    after `recycle_after` (2,000) files. `handlers` are names of entry points in the group `scanner.handlers`.
+    `names` parses file names. `nice` (10) and the idle I/O class (unless `idle_io` is false) leave the
+    machine to others. `io_rate_mib_s` limits what all processes read together, 0 being no limit.
     """
 
     processes: int = 2
