@@ -66,9 +66,12 @@ class Name(msgspec.Struct, omit_defaults=True):
     """What a file's name and folders say.
 
     `type` is movie, episode or none of them; `episodes` lists the numbers when one file holds several. `extra`
-    is trailer, sample, featurette and so on; `release` holds what else was recognised (source, resolution,
-    codecs, group), in guessit's words. `sidecar_of` is the name, without extension, that a file beside a video
-    shares with it.
+    is trailer, sample, featurette, "behind the scenes", "deleted scene", interview, scene, short, clip, theme,
+    backdrop or other, and title, year and season are then those of the work it belongs to. `date` is ISO 8601:
+    when a daily show was aired, when a camera filmed. `language` is a subtitle's, ISO 639-2 (eng, ger).
+    `release` holds what else was recognised (source, screen_size, codecs, release_group), in guessit's words.
+    `sidecar_of` is the name, without extension, that a file beside a video shares with it; empty for what
+    belongs to its whole folder (`poster.jpg`).
     """
 
     title: str | None = None
