@@ -5,6 +5,7 @@ good; whatever happens otherwise, the message is still its sender's. A crash los
 confirmed; it may repeat a message, under the same message id.
 """
 
+import contextlib
 import enum
 import uuid
 from collections.abc import Mapping, Sequence
@@ -35,10 +36,9 @@ def check_catalog(catalog: str) -> None:
     Raises:
         BrokerRefused: it is not a UUID in the usual form.
     """
-    try:
+    usual = None
+    with contextlib.suppress(ValueError):
         usual = str(uuid.UUID(catalog))
-    except ValueError:
-        usual = ""
     if catalog != usual:
         raise BrokerRefused(f"catalog {catalog[:60]!r}: expected a UUID, in lower case and with hyphens")
 

@@ -22,6 +22,7 @@ from scanner.broker.api import (
     check_catalog,
     retry_route,
 )
+from scanner.broker.headers import carried
 from scanner.broker.inbox import Inbox
 from scanner.broker.memory import Letter, MemoryQueue, QueueLimits
 from scanner.errors import BrokerError, BrokerUnavailable
@@ -251,7 +252,7 @@ def _letter(message: OutgoingMessage) -> Letter:
         type=message.type,
         body=message.body,
         attempt=message.attempt,
-        headers=dict(message.headers),
+        headers=carried(message.headers),
     )
     return Letter(message.id, delivery)
 

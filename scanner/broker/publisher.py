@@ -21,6 +21,7 @@ from scanner import message as wire
 from scanner.broker.api import DEAD, RETRY_PREFIX, Delivery, Outcome, OutgoingMessage, check_catalog
 from scanner.broker.chunk import Chunk
 from scanner.broker.clock import ActiveClock
+from scanner.broker.headers import carried
 from scanner.broker.session import Session, translated
 from scanner.broker.topology import Exchange, Queue, declare_queue
 from scanner.errors import BrokerError, BrokerUnavailable
@@ -229,7 +230,8 @@ class Publisher:
                 mandatory=True,
                 wait=False,
             )
-        except PublishError as error:
+        except (PublishError, ValueError, TypeError) as error:
+            # The latter two: what AMQP cannot say, such as a route of more than 255 bytes. Nothing was sent.
             raise _Returned from error
         except DeliveryError as error:
             raise _Refused from error
@@ -277,7 +279,7 @@ class _Returned(Exception):
 def _properties(message: OutgoingMessage) -> spec.Basic.Properties:
     return spec.Basic.Properties(
         content_type=wire.CONTENT_TYPE,
-        headers={**message.headers, wire.ATTEMPT_HEADER: message.attempt},
+        headers={**carried(message.headers), wire.ATTEMPT_HEADER: message.attempt},
         delivery_mode=2,
         message_id=message.message_id,
         message_type=message.type,

@@ -10,16 +10,14 @@ from aiormq.abc import DeliveredMessage
 
 from scanner import message as wire
 from scanner.broker.api import REASON_HEADER, Delivery, Source
-
-_MOST_HEADERS = 32
-_LONGEST_HEADER = 1_000
+from scanner.broker.headers import carried
 
 
 def delivery_of(message: DeliveredMessage, source: Source) -> Delivery:
     """Return the message as a delivery; a letter that the broker itself gave up gets its reason as a header."""
     properties = message.header.properties
     given = properties.headers or {}
-    headers = _texts(given)
+    headers = carried(given)
     if source is Source.DEAD and REASON_HEADER not in headers:
         headers |= _broker_reason(given.get("x-death"))
     return Delivery(
@@ -39,7 +37,7 @@ def _broker_reason(deaths: object) -> dict[str, str]:
     if not isinstance(latest, Mapping):
         return {}
     reason = f"{latest.get('reason')} in the queue {latest.get('queue')}"
-    return {REASON_HEADER: f"given up by the broker: {reason}"[:_LONGEST_HEADER]}
+    return carried({REASON_HEADER: f"given up by the broker: {reason}"})
 
 
 def _attempt(value: object) -> int:
@@ -47,8 +45,3 @@ def _attempt(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return min(max(0, value), wire.FINAL_ATTEMPT)
-
-
-def _texts(given: Mapping[str, object]) -> dict[str, str]:
-    texts = [(name, value[:_LONGEST_HEADER]) for name, value in given.items() if isinstance(value, str)]
-    return dict(texts[:_MOST_HEADERS])

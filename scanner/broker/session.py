@@ -25,7 +25,7 @@ from aiormq.exceptions import (
 )
 from yarl import URL
 
-from scanner.broker import topology
+from scanner.broker import lenient, topology
 from scanner.broker.topology import Topology
 from scanner.broker.transport import Transport
 from scanner.errors import BrokerError, BrokerRefused, BrokerUnavailable, UsageError
@@ -159,6 +159,7 @@ async def open_session(settings: BrokerSettings, *, name: str = "scanner") -> Se
 
 
 async def _connect(settings: BrokerSettings, name: str) -> Session:
+    lenient.install()
     transport = Transport()
     client = f"{name} {socket.gethostname()}:{os.getpid()}"
     connection = _Connection(_parse(settings), client_properties={"connection_name": client})
