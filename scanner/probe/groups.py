@@ -7,7 +7,7 @@ opening, as on a dead mount, has one process at most until one of its files open
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scanner.probe.child import Entry
@@ -119,6 +119,16 @@ class Groups:
         self._turns += 1
         group.turn = self._turns
         return group.take(max(1, min(most, math.ceil(len(group.waiting) / share))))
+
+    def withdraw(self, keys: Collection[int]) -> set[int]:
+        """Take out the files with these keys that wait; return their keys."""
+        withdrawn: set[int] = set()
+        for group in self.by_name.values():
+            found = {job.key for job, _ in group.waiting if job.key in keys}
+            if found:
+                group.waiting = deque(entry for entry in group.waiting if entry[0].key not in found)
+                withdrawn |= found
+        return withdrawn
 
     def clear(self) -> None:
         """Drop everything that waits."""

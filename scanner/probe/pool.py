@@ -12,7 +12,7 @@ Not pebble, the well-kept pool of processes with time limits: see docs/handlers.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -108,9 +108,18 @@ class Pool:
             self._groups.add(group, [(job, done) for job in jobs])
             self._dispatch()
 
+    def withdraw(self, keys: Collection[int]) -> set[int]:
+        """Take back the files with these keys that were not begun: they get no verdict. Return their keys."""
+        return self._groups.withdraw(keys)
+
     async def check_root(self, root: bytes, samples: Sequence[bytes]) -> RootState:
         """Tell, within seconds, whether `root` holds something, and one of `samples` (paths below it)."""
         return await self._roots.check(root, samples)
+
+    @property
+    def settings(self) -> ProbeSettings:
+        """How probing is done."""
+        return self._settings
 
     @property
     def limit(self) -> int:

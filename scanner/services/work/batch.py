@@ -95,8 +95,9 @@ class Batches:
                 expected -= self._pool.withdraw(expected)
                 if len(verdicts) < len(expected):
                     await finished.wait()  # what has begun ends within the time limit of a file
-        finally:
+        except asyncio.CancelledError:
             self._pool.withdraw(expected)
+            raise
         return verdicts
 
     async def _missing_with_their_root(
@@ -104,9 +105,9 @@ class Batches:
     ) -> set[int]:
         """Return the files that are not to be found, or did not open in time, because their root is away."""
         suspicious = {key for key, verdict in verdicts.items() if _may_be_away(verdict)}
-        here = [paths.from_bytes(job.path) for job in jobs if job.key in verdicts and verdicts[job.key].opened]
-        if here:
-            self._roots.saw(root, here[0])
+        seen = next((job for job in jobs if job.key in verdicts and _was_read(job, verdicts[job.key])), None)
+        if seen is not None:
+            self._roots.saw(root, paths.from_bytes(seen.path))
         if not suspicious:
             return set()
         folders = {paths.from_bytes(job.path).rpartition("/")[0] for job in jobs if job.key in suspicious}
@@ -158,6 +159,12 @@ def _look(task: Task) -> Look:
     return "name" if task.change == "moved" and not task.probe else "content"
 
 
+def _was_read(job: Job, verdict: Verdict) -> bool:
+    return job.look == "content" and (
+        verdict.status == "ok" or verdict.error_kind in {"corrupt", "unsupported"}
+    )
+
+
 def _may_be_away(verdict: Verdict) -> bool:
     """Tell whether a verdict may be about the mount rather than about the file."""
-    return verdict.status == "gone" or (not verdict.opened and verdict.error_kind in ("timeout", "io"))
+    return verdict.status == "gone" or verdict.error_kind == "io" or not verdict.opened

@@ -81,10 +81,10 @@ class Roots:
     async def is_there(self, root: str, checker: RootChecker, others: Sequence[str] = ()) -> bool:
         """Look whether the root is there and known.
 
-        `others` are paths that should exist below it, where nothing was seen there yet.
+        `others` are more paths that should exist below it.
         """
         known = self._root(root)
-        samples = list(known.samples) or list(others)[:_SAMPLES]
+        samples = [*known.samples, *others[:_SAMPLES]]
         state = await checker.check_root(paths.to_bytes(root), [paths.to_bytes(path) for path in samples])
         known.checked_s = self._clock()
         if known.is_there != (state == "known"):

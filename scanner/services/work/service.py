@@ -47,7 +47,9 @@ class Work:
         """A snapshot of what it does."""
         found = self._pool.status
         return self._tally.snapshot(
-            limit=self._pool.limit, processes=found.processes, replaced=dict(found.replaced)
+            limit=self._pool.limit,
+            processes=self._pool.settings.processes,
+            replaced={str(cause): count for cause, count in found.replaced.items()},
         )
 
     def drain(self) -> None:

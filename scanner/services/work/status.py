@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
-
 from scanner.message import Status
 from scanner.retry import Patience
 
@@ -46,7 +44,8 @@ class WorkState(enum.StrEnum):
     STOPPED = "stopped"
 
 
-class WorkStatus(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class WorkStatus:
     """A snapshot; the counters are of this process.
 
     `results` counts files by the status of their result, `failures` failed ones by the error's kind, `messages`
@@ -60,8 +59,8 @@ class WorkStatus(msgspec.Struct, frozen=True):
     connected: bool = False
     in_hand: int = 0
     messages: int = 0
-    results: dict[Status, int] = {}
-    failures: dict[str, int] = {}
+    results: dict[Status, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
     retries: int = 0
     postponed: int = 0
     split: int = 0
@@ -70,7 +69,7 @@ class WorkStatus(msgspec.Struct, frozen=True):
     away: tuple[str, ...] = ()
     limit: int = 0
     processes: int = 0
-    replaced: dict[str, int] = {}
+    replaced: dict[str, int] = field(default_factory=dict)
 
     @property
     def files(self) -> int:

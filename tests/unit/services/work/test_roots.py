@@ -45,12 +45,12 @@ def test_an_absent_root_is_believed_away_for_a_while_and_then_looked_at_again() 
     assert roots.away == ()
 
 
-def test_what_was_seen_before_is_the_sample_and_others_only_where_nothing_was() -> None:
+def test_what_was_seen_before_is_looked_for_beside_what_should_be_there() -> None:
     roots, checker = Roots([], 5), Checker()
     asyncio.run(roots.is_there("/srv", checker, ["/srv/a"]))
     roots.saw("/srv", "/srv/b/x.mkv")
     asyncio.run(roots.is_there("/srv", checker, ["/srv/a"]))
-    assert checker.asked == [(b"/srv", [b"/srv/a"]), (b"/srv", [b"/srv/b/x.mkv"])]
+    assert checker.asked == [(b"/srv", [b"/srv/a"]), (b"/srv", [b"/srv/b/x.mkv", b"/srv/a"])]
 
 
 def test_times_are_compared_at_the_coarser_of_the_two_mounts() -> None:
