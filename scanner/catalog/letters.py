@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from scanner import paths
 from scanner.catalog.engine import Database, database_now
 from scanner.catalog.tables import letters
+from scanner.log import shown
 
 MOST_BODY_BYTES = 16 * 1024
 MOST_LETTERS = 10_000
@@ -47,9 +47,9 @@ def keep(connection: Connection, given: Sequence[Letter]) -> int:
 
 def _keep(connection: Connection, letter: Letter) -> bool:
     values = {
-        "message_id": _shown(letter.message_id),
-        "reason": _shown(letter.reason),
-        "type": None if letter.type is None else _shown(letter.type),
+        "message_id": _bounded(letter.message_id),
+        "reason": _bounded(letter.reason),
+        "type": None if letter.type is None else _bounded(letter.type),
         "body": letter.body[:MOST_BODY_BYTES],
     }
     same = (letters.c[name].is_not_distinct_from(value) for name, value in values.items())
@@ -61,8 +61,8 @@ def _keep(connection: Connection, letter: Letter) -> bool:
     return True
 
 
-def _shown(text: str) -> str:
-    return paths.printable(text[:_MOST_CHARACTERS])[:_MOST_CHARACTERS]
+def _bounded(text: str) -> str:
+    return shown(text[:_MOST_CHARACTERS])[:_MOST_CHARACTERS]
 
 
 def kept(database: Database, limit: int = 100) -> list[KeptLetter]:

@@ -15,10 +15,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
+from scanner.catalog import letters
 from scanner.catalog import media as rows
 from scanner.catalog.bulk import insert_rows, select_in, update_rows, upsert_rows
 from scanner.catalog.checkpoint import mark_dirty
 from scanner.catalog.engine import Database, database_now
+from scanner.catalog.letters import Letter
 from scanner.catalog.tables import FileState, directories, files, media, outbox
 from scanner.catalog.verdicts import Standing, Verdict
 from scanner.message import ErrorKind, Result, ResultBatch
@@ -55,8 +57,8 @@ class Answer:
 class Applied:
     """What came of some answers, in results; `kinds` counts the failures, those to be retried too.
 
-    `unknown` are about a file or a catalog that is not here, `stale` about a content, a revision or an attempt
-    that is past, `repeated` say what is known.
+    `unknown` are about a file or a catalog that is not here, `stale` about a content or a revision that is past,
+    `repeated` say what is known. `letters` are those that were not kept before.
     """
 
     ok: int = 0
@@ -69,16 +71,22 @@ class Applied:
     repeated: int = 0
     stale: int = 0
     unknown: int = 0
+    letters: int = 0
     kinds: dict[ErrorKind, int] = field(default_factory=dict)
 
 
-def apply(database: Database, catalog: str, answers: Sequence[Answer]) -> Applied:
+def apply(
+    database: Database, catalog: str, answers: Sequence[Answer], unreadable: Sequence[Letter] = ()
+) -> Applied:
     """Write answers, as if each result had come alone and in this order; return what changed.
+
+    What came with them and was `unreadable` is kept in the same transaction.
 
     Raises:
         DatabaseError: nothing was written.
     """
     with database.write() as connection:
+        kept = letters.keep(connection, unreadable)
         _settle(connection, answers)
         ids = {result.file for answer in answers if answer.batch for result in answer.batch.results}
         standings = _read(connection, sorted(key for key in ids if 0 < key <= _HIGHEST_ID))
@@ -87,6 +95,7 @@ def apply(database: Database, catalog: str, answers: Sequence[Answer]) -> Applie
             if answer.batch is not None:
                 taking.take(answer.batch)
         taking.write(connection)
+        taking.applied.letters = kept
     return taking.applied
 
 

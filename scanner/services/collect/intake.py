@@ -1,0 +1,142 @@
+"""One source's life: session after session, each delivery taken and then acknowledged, until told to drain.
+
+Invariant: a delivery is acknowledged only after whoever takes it has returned. When the session is lost, or the
+taking fails, what is not acknowledged is delivered again, to us or to another collector.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from scanner.broker.api import Broker, ConsumingSession, Delivery, Source
+from scanner.errors import BrokerError, BrokerUnavailable
+from scanner.retry import Outage, persist
+from scanner.services.collect.committing import Taker
+from scanner.services.collect.reading import Read
+from scanner.services.collect.status import CollectSettings, CollectState, Tally
+from scanner.waiting import open_unless, stop, within
+
+_STANDS_AFTER_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Consumes one source until drained."""
+
+    def __init__(
+        self, broker: Broker, source: Source, taker: Taker, settings: CollectSettings, tally: Tally
+    ) -> None:
+        self._broker, self._source, self._taker = broker, source, taker
+        self._settings, self._tally = settings, tally
+        self._draining = asyncio.Event()
+        self._refusing = ""
+
+    def drain(self) -> None:
+        """Ask for the end: what was delivered is taken, nothing more."""
+        self._draining.set()
+
+    async def run(self) -> None:
+        """Consume until drained.
+
+        Raises:
+            BrokerUnavailable: no working session for as long as the settings' patience allows.
+            BrokerRefused: credentials, permissions, virtual host or topology.
+            DatabaseError: the database refuses, or is away for too long.
+        """
+        outage = Outage(self._settings.patience)
+        self._show(CollectState.CONNECTING, f"connecting to {self._broker.described}")
+        try:
+            await persist(lambda: self._work(outage), outage, on_wait=self._wait_shown, sleep=self._nap)
+        except BrokerUnavailable as error:
+            raise BrokerUnavailable(
+                f"{error}; tried for {outage.lasted_s:.0f} s. Start the broker or correct --broker: "
+                "results wait in their queue"
+            ) from error
+
+    async def _work(self, outage: Outage) -> None:
+        """Work over one session; one that ends because of a newer version is not replaced."""
+        session = await open_unless(
+            self._draining, self._broker.open_consuming(self._source, self._settings.prefetch)
+        )
+        if session is None:
+            return
+        log.info("collect.connected", source=str(self._source), broker=self._broker.described)
+        self._show(CollectState.COLLECTING, connected=True)
+        others = [
+            asyncio.create_task(self._stop_when_draining(session)),
+            asyncio.create_task(_note_that_it_stands(outage)),
+        ]
+        try:
+            await self._consume(session, outage)
+        except BrokerError:
+            self._tally.counts["reconnects"] += 1
+            raise
+        finally:
+            await stop(*others)
+            await self._taker.close()
+            await session.close()
+        if self._refusing:
+            self._show(CollectState.REFUSING, self._refusing, connected=False)
+            await self._draining.wait()
+
+    async def _consume(self, session: ConsumingSession, outage: Outage) -> None:
+        settings = self._settings
+        while deliveries := await session.receive(settings.batch, settings.gather_s):
+            for portion in _portions(deliveries, settings.portion_bytes):
+                read = await self._taker.take(portion)
+                await self._settle(session, portion, read)
+            outage.over()
+
+    async def _settle(self, session: ConsumingSession, portion: Sequence[Delivery], read: Read) -> None:
+        """Acknowledge what was taken; what only a newer program reads goes back, and nothing more is taken."""
+        left = {delivery.tag for delivery in read.newer}
+        await session.acknowledge([delivery for delivery in portion if delivery.tag not in left])
+        self._tally.counts["messages"] += len(portion) - len(left)
+        if not read.newer:
+            return
+        if not self._refusing:
+            self._refusing = f"{read.newer_text}: upgrade scanner"
+            log.error("collect.newer_version", found=read.newer_text, remedy="upgrade scanner")
+            await session.stop()
+        await session.give_back(read.newer)
+
+    async def _stop_when_draining(self, session: ConsumingSession) -> None:
+        await self._draining.wait()
+        self._show(CollectState.DRAINING)
+        await session.stop()
+
+    def _show(self, state: CollectState, detail: str = "", *, connected: bool | None = None) -> None:
+        """Show the state of the results; the dead letters' is only logged."""
+        if self._source is Source.RESULTS:
+            self._tally.show(state, detail, connected=connected)
+
+    def _wait_shown(self, pause_s: float, error: BaseException) -> None:
+        log.warning(
+            "collect.session_lost", source=str(self._source), error=str(error), pause_s=round(pause_s, 1)
+        )
+        detail = f"reconnecting in {pause_s:.0f} s: {error}"
+        self._show(CollectState.RECONNECTING, detail, connected=False)
+
+    async def _nap(self, seconds: float) -> None:
+        await within(seconds, self._draining)
+
+
+async def _note_that_it_stands(outage: Outage) -> None:
+    await asyncio.sleep(_STANDS_AFTER_S)
+    outage.over()
+
+
+def _portions(deliveries: Sequence[Delivery], size_bytes: int) -> Iterator[list[Delivery]]:
+    """Part deliveries so that what is decoded at a time stays small; one always fits."""
+    portion: list[Delivery] = []
+    size = 0
+    for delivery in deliveries:
+        if portion and size + len(delivery.body) > size_bytes:
+            yield portion
+            portion, size = [], 0
+        portion.append(delivery)
+        size += len(delivery.body)
+    if portion:
+        yield portion
