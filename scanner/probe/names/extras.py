@@ -27,7 +27,7 @@ _SUFFIXES = {
 }  # fmt: skip
 _ALONE = frozenset({"sample", "trailer", "theme"})
 _SUFFIX = re.compile(rf"([-._])({'|'.join(_SUFFIXES)})[ -]?\d{{0,2}}$", re.IGNORECASE)
-_PREFIX = re.compile(r"(sample|trailer)[-.](?=[^\W_])", re.IGNORECASE)
+_PREFIX = re.compile(r"sample-(?=[^\W_])", re.IGNORECASE)
 _NUMBER_AT_END = re.compile(r"[ -]?\d{1,2}$")
 _ARTICLES = frozenset({"the", "a", "an", "le", "la", "das", "der", "die", "el"})
 
@@ -64,7 +64,7 @@ def by_suffix(stem: str, folders: tuple[Folder, ...]) -> Suffixed | None:
     if found := _SUFFIX.search(stem):
         rest, mark, kind = stem[: found.start()].rstrip(" ._-"), found[1], _SUFFIXES[found[2].lower()]
     elif found := _PREFIX.match(stem):
-        rest, mark, kind = stem[found.end() :], ".", found[1].lower()
+        rest, mark, kind = stem[found.end() :], ".", "sample"
     else:
         return None
     return Suffixed(kind, rest) if _names_a_work(rest, mark, kind, folders) else None

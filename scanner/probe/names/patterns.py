@@ -14,7 +14,7 @@ from scanner.probe.names.words import YEAR, Folder, Titled, clean, key, titled
 
 _EPISODE = re.compile(
     r"(?<![^\W_])[sS](\d{1,4})[ ._-]{0,3}(?:[eE][pP]?|[xX](?!26[45]))[ ._]?(\d{1,4})"
-    r"((?:(?:[ ._]?-[ ._]?|[ ._])?(?:[sS]\d{1,4})?[eE][pP]?\d{1,4}){0,30}(?:[-+&]\d{1,3}){0,30})"
+    r"((?:(?:[ ._]?[-+&][ ._]?|[ ._])?(?:[sS]\d{1,4})?[eE][pP]?\d{1,4}){0,30}(?:[-+&]\d{1,3}){0,30})"
     r"(?:v\d)?(?![^\W_])"
 )
 _CROSS = re.compile(
@@ -34,12 +34,17 @@ _YEAR_FIRST = re.compile(rf"[\W_]*({YEAR})(?![^\W_])")
 _LEADING_GROUP = re.compile(r"^\[[^\[\].]{1,40}\][ ._-]?(?=[^\W_])")
 _SEASON_IN_TITLE = re.compile(r"(.+?)[ _](?:S|Season )(\d{1,2})")
 _ONLY_GROUP = re.compile(r"-([^\W_]{2,12})")
-_DOUBT = re.compile(
-    r"[\[\](){}\n\\]| - |\d[-.]\d|(?<!\d)\d\d \d\d(?!\d)|\d ?of ?\d|(?<![^\W_])(?:"
-    r"(?:episodes?|eps?|series|pt|cap|vol|volume|cd|disc|disk|chapter|film|saga|bonus|[xesft])[ ._-]?\d|"
-    r"part[ ._-]?(?:\d|[ivx]+(?![^\W_]))|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}[ ._]\d|"
-    r"(?:episode|ep|folge|season|saison|temporada|staffel|sezon|integrale|intégrale|l'?integrale|trilogy|miniseries|"
-    r"specials?|pilot|trailer|sample|extras|bonus|director'?s?|www|xxx)(?![^\W_]))",
+_BRACKETS = re.compile(r"[\[\](){}\n\\]|(?<![^\W_])www\.")
+_NUMBERING = re.compile(
+    r"\d[-.]\d|(?<!\d)\d\d \d\d(?!\d)|\d ?of ?\d|^\d+ - |(?<![^\W_])(?:"
+    r"(?:episodes?|eps?|series|season|saison|stagione|staffel|temporada|sezon|сезон|cap|vol|volume|cd|disc|disk|chapter|film|saga|bonus|[xesft])[ ._-]?\d|"
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}[ ._]\d)",
+    re.IGNORECASE,
+)
+_WORDING = re.compile(
+    r" - |(?<![^\W_])(?:(?:part|pt)[ ._-]?(?:\d|[ivx]+(?![^\W_]))|"
+    r"(?:episode|ep|folge|season|сезон|серия|эпизод|saison|temporada|staffel|sezon|int[eé]grale|l'?int[eé]grale|"
+    r"trilogy|miniseries|specials?|pilot|trailer|sample|extras|bonus|director'?s?|www|xxx)(?![^\W_]))",
     re.IGNORECASE,
 )
 _IDEOGRAPH = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
@@ -61,9 +66,12 @@ def read(stem: str, folders: tuple[Folder, ...]) -> Name | None:
 
 
 def show(folders: tuple[Folder, ...]) -> Titled | None:
-    """Return the title of the folder that holds the seasons, or the episodes themselves."""
+    """Return the title of the folder that holds the seasons (it is believed), or the episodes themselves."""
     held = next((folder.titled for folder in reversed(folders) if folder.titled or folder.season is None), None)
-    return None if held is None or _is_doubtful(held.title) else held
+    if held is None or _is_doubtful(held.title, tidy=True):
+        in_season = held is not None and folders[-1].season is not None and not _BRACKETS.search(held.title)
+        return held if in_season else None
+    return held
 
 
 def _episode(stem: str, found: re.Match[str], folders: tuple[Folder, ...]) -> Name | None:
@@ -93,13 +101,17 @@ def _episodes(season: int, first: int, more: str) -> list[int] | None:
 
 def _daily(stem: str, found: re.Match[str], folders: tuple[Folder, ...]) -> Name | None:
     told = _believed(stem[: found.start()], folders)
-    if told is None or _DIGIT.search(told.title):
+    day = _day(found)
+    if told is None or day is None or _DIGIT.search(told.title):
         return None
+    return _named(told, stem[found.end() :], type="episode", date=day)
+
+
+def _day(found: re.Match[str]) -> str | None:
     try:
-        day = date(int(found[1]), int(found[3]), int(found[4]))
+        return date(int(found[1]), int(found[3]), int(found[4])).isoformat()
     except ValueError:
         return None
-    return _named(told, stem[found.end() :], type="episode", date=day.isoformat())
 
 
 def _in_season(stem: str, folders: tuple[Folder, ...]) -> Name | None:
@@ -117,7 +129,7 @@ def _fansub(stem: str, folders: tuple[Folder, ...]) -> Name | None:
     if found is None or (not found[1] and len(found[3]) > 2) or _YEAR.fullmatch(found[3]):
         return None
     season = _SEASON_IN_TITLE.fullmatch(found[2])
-    told = _believed(season[1] if season else found[2], folders, dashes=bool(found[1]))
+    told = _believed(season[1] if season else found[2], folders, tidy=bool(found[1]))
     if told is None:
         return None
     number = int(season[2]) if season else folders[-1].season if folders else None
@@ -131,29 +143,26 @@ def _film(stem: str, folders: tuple[Folder, ...]) -> Name | None:
     """Read `Film (2010) [1080p]`, `Film.2010.1080p.BluRay-GROUP`, and `Film.1080p` without a year."""
     marks = list(release.marks(stem))
     tail = release.tail_start(stem, marks)
+    if borne := _borne(key(stem[:tail]), folders):
+        return _named(Titled(clean(stem[:tail]), borne.year, borne.country), stem[tail:], type="movie")
     years = [year for year in _YEAR.finditer(stem, 1) if year.start() < tail]
-    years = [year for year in years if stem[year.start() - 1] in "(["] or years[-1:]
-    if len(years) > 1:
-        return None
-    if not years:
-        return _undated(stem[:tail], stem[tail:], folders)
-    rest = stem[years[0].end() :]
-    told = _believed(stem[: years[0].start()], folders, dated=False)
+    bracketed = [year for year in years if stem[year.start() - 1] in "(["]
+    year = bracketed[0] if len(bracketed) == 1 else years[-1] if years and not bracketed else None
+    if year is None:
+        return None if years else _undated(stem[:tail], stem[tail:], folders)
+    before, rest = stem[: year.start()], stem[year.end() :]
+    told = _believed(before, folders, dated=False, tidy=bool(bracketed) and " " in before)
     if told is None or not _accounted(rest):
         return None
-    return _named(Titled(told.title, int(years[0][1]), told.country), rest, type="movie")
+    return _named(Titled(told.title, int(year[1]), told.country), rest, type="movie")
 
 
 def _undated(text: str, rest: str, folders: tuple[Folder, ...]) -> Name | None:
+    """Read a name that is a title and nothing else, outside of the folder of another work."""
     told = _believed(text, folders)
-    if told is None:
+    if rest or told is None or told.title.islower() or _DIGIT.search(told.title):
         return None
-    borne = any(folder.titled and folder.titled.key == told.key for folder in folders)
-    if not borne and (
-        rest or told.title.islower() or _DIGIT.search(told.title) or any(f.one_work for f in folders)
-    ):
-        return None
-    return _named(told, rest, type="movie")
+    return None if any(folder.one_work for folder in folders) else _named(told, "", type="movie")
 
 
 def _accounted(rest: str) -> bool:
@@ -165,26 +174,35 @@ def _accounted(rest: str) -> bool:
 
 
 def _believed(
-    text: str, folders: tuple[Folder, ...], *, dated: bool = True, dashes: bool = False
+    text: str, folders: tuple[Folder, ...], *, dated: bool = True, tidy: bool = False
 ) -> Titled | None:
     """Return the title if nothing in it is doubtful or a folder bears the same one; that lends its year.
 
-    `dated`: it may end in a year; `dashes`: it may hold them.
+    `dated`: it may end in a year; `tidy`: what stands around it says that all of it is title.
     """
     text = _LEADING_GROUP.sub("", text).rstrip(" ._-([{")
     told = titled(text) if dated else Titled(clean(text))
-    for folder in reversed(folders):
-        if folder.titled and folder.titled.key == told.key and "[" not in told.title:
-            return Titled(told.title, told.year or folder.titled.year, told.country or folder.titled.country)
+    if borne := _borne(told.key, folders):
+        return Titled(told.title, told.year or borne.year, told.country or borne.country)
     if " " not in text and _is_scene_doubt(told.title):
         return None
-    return None if _is_doubtful(told.title.replace(" - ", " ") if dashes else told.title) else told
+    return None if _is_doubtful(told.title, tidy=tidy) else told
 
 
-def _is_doubtful(title: str) -> bool:
+def _borne(title_key: str, folders: tuple[Folder, ...]) -> Titled | None:
+    """Return the title of the innermost folder that bears the same one."""
+    for folder in reversed(folders):
+        if folder.titled and folder.titled.key == title_key and not _BRACKETS.search(folder.titled.title):
+            return folder.titled
+    return None
+
+
+def _is_doubtful(title: str, *, tidy: bool) -> bool:
     """Tell whether a title may hold more than a title: brackets, numbering, release words, two scripts."""
     words = list(release.marks(title))
-    if not key(title) or _DOUBT.search(title) or any(word.sure or word.end == len(title) for word in words):
+    if not key(title) or any(word.sure or word.end == len(title) for word in words):
+        return True
+    if _BRACKETS.search(title) or _NUMBERING.search(title) or (not tidy and _WORDING.search(title)):
         return True
     return _IDEOGRAPH.search(title) is not None and _LATIN_OR_ORDINAL.search(title) is not None
 
@@ -214,7 +232,9 @@ def _add_episode_title(name: Name, text: str) -> None:
     text = text.lstrip(")] ")
     if name.season and name.season > 1900:
         name.year = name.season
-    if year := _YEAR_FIRST.match(text):
+    if (dated := _DATE.search(text)) and (day := _day(dated)):
+        name.date, text = day, text[: dated.start()] + text[dated.end() :]
+    elif year := _YEAR_FIRST.match(text):
         name.year, text = int(year[1]), text[year.end() :]
     elif year := _YEAR_IN_BRACKETS.search(text):
         name.year, text = int(year[1]), text[: year.start()]

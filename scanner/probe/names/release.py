@@ -42,12 +42,12 @@ _LANGUAGES = (
     "chinese|hindi|tamil|telugu|thai|greek|hebrew|arabic|ukrainian|flemish|multi|dual|vff|vfq|vo|vf|nl"
 )
 _OTHER = (
-    "proper|repack|rerip|internal|remux|hdr10|hdr|dolby[ ._-]vision|dv|(?:8|10)[ ._-]?bit|hi10p?|uhd|fhd|hd|sd|"
-    "hybrid|read[ ._-]?nfo|extended|unrated|uncut|remastered|restored|limited|director'?s[ ._-]cut|theatrical|"
-    "criterion|imax|open[ ._-]matte|special[ ._-]edition|complete|dubbed|subbed|subs?|dub|retail|festival|"
-    "screener|scr|r5|r6|ws|fs|dc|3d|half[ ._-]?sbs|h?sbs|ntsc|pal|amzn|nf|dsnp|hulu|atvp|hmax|hc|real|line|ld|md|"
-    "mhd|hq|ova|oav|edition|version|cut|workprint|dirfix|nfofix|unedited|uncensored|raw|batch|colorized|anniversary|"
-    "rip|hdrip|xxx"
+    "proper|repack|rerip|internal|remux|hdr10|hdr|dolby[ ._-]vision|dv|(?:8|10)[ ._-]?bit|hi10p?|uhd|fhd|hd|"
+    "sd|hybrid|read[ ._-]?nfo|extended|unrated|uncut|remastered|restored|limited|director'?s[ ._-]cut|"
+    "theatrical|criterion|imax|open[ ._-]matte|special[ ._-]edition|complete|dubbed|subbed|subs?|dub|retail|"
+    "festival|screener|scr|r5|r6|ws|fs|dc|3d|half[ ._-]?sbs|h?sbs|ntsc|pal|amzn|nf|dsnp|hulu|atvp|hmax|hc|"
+    "real|line|ld|md|mhd|hq|ova|oav|edition|version|cut|workprint|dirfix|nfofix|unedited|uncensored|raw|"
+    "batch|colorized|anniversary|rip|hdrip|xxx"
 )
 _WORDS = re.compile(
     r"(?<![^\W_])(?:"
