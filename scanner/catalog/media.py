@@ -4,7 +4,7 @@ What comes from a worker is data: numbers that no column can hold are left out, 
 NULs, so that no file, and no worker, can make a batch of results impossible to store.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import select
@@ -104,15 +104,27 @@ def name_row_of(found: Name | None, name: str | None) -> tuple[object, ...]:
     return (_text(said.title), _text(said.type), *numbers, _text(said.extra), name)
 
 
-def details_of(database: Database, file_id: int) -> tuple[Details, Name | None] | None:
-    """Return what is kept of a file beside the columns; None if it has no result."""
-    query = select(media.c.details, media.c.name).where(media.c.file_id == file_id)
+class Probed(NamedTuple):
+    """What is kept of a result beside the columns that are searched; `at` in seconds since the epoch."""
+
+    worker: str
+    at: float
+    seconds: float
+    name: Name | None
+    details: Details
+
+
+def probed(database: Database, file_id: int, content: int) -> Probed | None:
+    """Return the result for a file's content; None if it has none."""
+    columns = (media.c.worker, media.c.probed_at, media.c.seconds, media.c.name, media.c.details)
+    query = select(*columns).where(media.c.file_id == file_id, media.c.content == content)
     with database.read() as connection:
         row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    name = None if row.name is None else msgspec.json.decode(row.name, type=Name)
-    return msgspec.json.decode(row.details, type=Details), name
+    *known, name, details = row
+    read = None if name is None else msgspec.json.decode(name, type=Name)
+    return Probed(*known, read, msgspec.json.decode(details, type=Details))
 
 
 def _details(result: Result, found: Media) -> str:

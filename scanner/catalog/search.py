@@ -130,12 +130,25 @@ def found(row: Sequence[Any]) -> FoundFile:
     return FoundFile(file_id, library, paths.join(directory, name), _KINDS[kind], _STATES[state], *rest)
 
 
-def sidecars(database: Database, file_id: int) -> list[FoundFile]:
-    """Return the living files that stand beside a media file and belong to it by their names, by id."""
-    folder = select(files_table.c.directory_id).where(files_table.c.id == file_id).scalar_subquery()
-    query = joined(*COLUMNS).where(files_table.c.directory_id == folder, LIVING).order_by(files_table.c.id)
+def count(database: Database, wanted: Filter = EVERYTHING) -> int:
+    """Return how many files match."""
+    query = joined(func.count()).where(*conditions(wanted, database.dialect))
     with database.read() as connection:
-        beside = [found(row) for row in connection.execute(query)]
+        return connection.scalar(query) or 0
+
+
+def sidecars(database: Database, file_id: int) -> list[FoundFile]:
+    """Return the living files that stand beside a video and belong to it by their names, by id."""
+    place = select(files_table.c.directory_id, files_table.c.name).where(files_table.c.id == file_id)
+    with database.read() as connection:
+        video = connection.execute(place.where(LIVING)).one_or_none()
+        if video is None:
+            return []
+        # Whatever can belong to it begins with its stem: a folder may hold a hundred thousand others.
+        stem = video.name.rpartition(".")[0]
+        alike = func.substr(files_table.c.name, 1, len(stem)) == stem
+        query = joined(*COLUMNS).where(files_table.c.directory_id == video.directory_id, alike, LIVING)
+        beside = [found(row) for row in connection.execute(query.order_by(files_table.c.id))]
     stems = {row.id: _stem(row) for row in beside if row.kind == Kind.VIDEO.label}
     wanted = stems.get(file_id)
     there = set(stems.values())
