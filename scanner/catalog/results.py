@@ -57,7 +57,7 @@ class Answer:
 class Applied:
     """What came of some answers, in results; `kinds` counts the failures, those to be retried too.
 
-    `unknown` are about a file or a catalog that is not here, `stale` about a content or a revision that is past,
+    `unknown` are about a file or a catalog that is not here, `stale` about a content or revision that is past,
     `repeated` say what is known. `letters` are those that were not kept before.
     """
 
