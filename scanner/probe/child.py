@@ -214,7 +214,12 @@ class Child:
             self._loop.call_later(GATHER_S, self._listen_again)
         else:
             self.kill("crashed")  # dead already, or it speaks no more, or what it says makes no sense
-            self._loop.call_later(GATHER_S, self.look, 0.0)
+            self._await_death()
+
+    def _await_death(self) -> None:
+        self.look(0.0)
+        if not (self.has_ended or self.is_stuck):
+            self._loop.call_later(GATHER_S, self._await_death)
 
     def _listen_again(self) -> None:
         if not (self.has_ended or self.is_stuck):

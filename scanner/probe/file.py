@@ -22,7 +22,8 @@ class MediaFile:
     """A regular file, open for reading; a handler may read it in any way and must not close `descriptor`.
 
     `path` is absolute, as the system takes it (names that are not UTF-8 hold surrogate escapes); `place` the
-    readable path relative to the library's root; `kind` video, audio, image, subtitle or other; `size` in bytes.
+    readable path relative to the library's root; `kind` video, audio, image, subtitle or other; `size` is in
+    bytes.
     """
 
     path: str

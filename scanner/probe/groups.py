@@ -67,7 +67,8 @@ class Group:
         for (job, _), verdict in answers:
             if job.look == "content":
                 self.is_held = False
-                self._opens_s.append(verdict.opened_s)
+                if verdict.opened_s:
+                    self._opens_s.append(verdict.opened_s)
 
     @property
     def may_have_more(self) -> bool:

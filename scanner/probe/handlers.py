@@ -7,9 +7,9 @@ kind)` for a file whose name is new and whose content is known, and returns what
 place)` for a deleted one.
 """
 
-import pkgutil
+import functools
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from scanner.errors import UsageError
@@ -41,20 +41,25 @@ def places_of(names: Iterable[str]) -> dict[str, str]:
     Raises:
         UsageError: none has that name, or several packages have one.
     """
-    points = entry_points(group=GROUP)
-    return {name: _place_of(name, [point for point in points if point.name == name]) for name in names}
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and no probe process asks
+
+    known: dict[str, set[str]] = {}
+    for point in entry_points(group=GROUP):
+        known.setdefault(point.name, set()).add(point.value)
+    known |= {name: {place} for name, place in _OWN.items()}
+    return {name: _place_of(name, known) for name in names}
 
 
-def _place_of(name: str, points: list[EntryPoint]) -> str:
-    places = {_OWN[name]} if name in _OWN else {point.value for point in points}
+def _place_of(name: str, known: Mapping[str, set[str]]) -> str:
+    places = sorted(known.get(name, ()))
     if len(places) > 1:
-        raise UsageError(f"handlers: {name!r} is claimed by several packages: {', '.join(sorted(places))}")
+        raise UsageError(f"handlers: {name!r} is claimed by several packages: {', '.join(places)}")
     if not places:
-        known = sorted({*_OWN, *entry_points(group=GROUP).names})
+        installed = ", ".join(sorted(known))
         raise UsageError(
-            f"handlers: none is named {name!r}; installed are {', '.join(known)} (entry points in {GROUP})"
+            f"handlers: none is named {name!r}; installed are {installed} (entry points in {GROUP})"
         )
-    return places.pop()
+    return places[0]
 
 
 class Handlers:
@@ -72,7 +77,9 @@ class Handlers:
         """
         named: dict[str, Handler] = {}
         for name, place in places.items():
-            named[name] = handler = pkgutil.resolve_name(place)
+            module, _, attribute = place.partition(":")
+            handler = functools.reduce(getattr, attribute.split("."), import_module(module))
+            named[name] = handler
             if not callable(handler):
                 raise TypeError(f"{place} is a {type(handler).__name__}, and cannot be called")
             configure = getattr(handler, "configure", None)

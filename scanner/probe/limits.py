@@ -10,7 +10,6 @@ import resource
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from scanner.probe.jobs import ProbeSettings
 
@@ -35,7 +34,8 @@ def confine(settings: ProbeSettings) -> None:
     _lower(resource.RLIMIT_AS, settings.memory_mib << 20)
     _lower(resource.RLIMIT_CORE, 0)
     _try(lambda: os.nice(settings.nice))
-    _try(lambda: Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii"))
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(_OOM_SCORE)
 
 
 def too_much(settings: ProbeSettings) -> str:

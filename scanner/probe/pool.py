@@ -75,11 +75,11 @@ class Pool:
         self._groups = Groups()
         self._children: dict[Child, _Post] = {}
         self._stuck: set[Child] = set()
-        self._roots = RootChecker(settings)
         self._bucket = Bucket(settings.io_rate_mib_s * (1 << 20))
         self._replaced: dict[Cause, int] = {"crashed": 0, "timeout": 0, "recycled": 0}
         self._trouble, self._failed_starts, self._not_before_s = "", 0, 0.0
         self._changed = asyncio.Event()
+        self._roots = RootChecker(settings, self._changed.set)
         self._ticking: asyncio.Task[None] | None = None
         self._is_stopping = False
 

@@ -6,7 +6,7 @@ killed, and one that cannot be killed is left; when too many are, every root is 
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import structlog
@@ -23,10 +23,11 @@ _MOST_STUCK = 2
 
 
 class RootChecker:
-    """Asks about one root at a time."""
+    """Asks about one root at a time; `on_end` is called when a process has ended."""
 
-    def __init__(self, settings: ProbeSettings) -> None:
+    def __init__(self, settings: ProbeSettings, on_end: Callable[[], None]) -> None:
         self._settings = dataclasses.replace(settings, handlers=())
+        self._on_end = on_end
         self.children: set[Child] = set()
         self.stuck: set[Child] = set()
         self._one_at_a_time = asyncio.Lock()
@@ -75,6 +76,7 @@ class RootChecker:
             self._child = None
             self._ready.set()
             self._resolve(None)
+        self._on_end()
 
     async def _ask(self, request: RootCheck) -> RootState | None:
         """Return the state, None if the process died over it."""

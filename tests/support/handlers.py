@@ -20,7 +20,6 @@ SOURCE = dedent(
     import os
     import signal
     import sys
-    import threading
     import time
 
 
@@ -49,6 +48,11 @@ SOURCE = dedent(
 
     def hang(file):
         ctypes.CDLL(None).pause()
+
+
+    def sleep_in_c(file):
+        """Hold the interpreter's lock for good: no other thread of the process ever runs again."""
+        ctypes.PyDLL(None).sleep(3600)
 
 
     def spin(file):
@@ -114,8 +118,15 @@ SOURCE = dedent(
         os._exit(5)
 
 
-    def linger(file):
-        threading.Thread(target=lambda: time.sleep(3600)).start()
+    def tally(file):
+        """Add a line to the file named in the content."""
+        name = file.open().read().decode().split()[1]
+        with open(name, "a") as stream:
+            stream.write(file.path + "\\n")
+
+
+    def read(file):
+        file.open().read()
 
 
     def wait_for_file(file):
