@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+from scanner.broker.api import ERROR_KIND_HEADER, REASON_HEADER
+
+_OURS = (REASON_HEADER, ERROR_KIND_HEADER)
 _MOST_HEADERS = 32
 _LONGEST_TEXT = 1_000
 
@@ -11,5 +14,10 @@ def carried(headers: Mapping[str, object]) -> dict[str, str]:
 
     A reason may quote a path that is not UTF-8.
     """
-    texts = [(name, value[:_LONGEST_TEXT]) for name, value in headers.items() if isinstance(value, str)]
-    return {name: value.encode("utf-8", "backslashreplace").decode() for name, value in texts[:_MOST_HEADERS]}
+    names = sorted(headers, key=lambda name: name not in _OURS)[:_MOST_HEADERS]
+    texts = ((name, headers[name]) for name in names)
+    return {name: _said(text) for name, text in texts if isinstance(text, str)}
+
+
+def _said(text: str) -> str:
+    return text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode()
