@@ -6,7 +6,7 @@ from scanner import paths
 from scanner.app.database import open_catalog
 from scanner.app.libraries import require_free
 from scanner.app.reports import LibraryRow, ScanRow, SchemaReport, StatusReport
-from scanner.catalog import leases, libraries, outbox, queries, resending, schema
+from scanner.catalog import leases, letters, libraries, outbox, queries, resending, schema
 from scanner.catalog.engine import Database
 from scanner.catalog.leases import Grant
 from scanner.catalog.libraries import Library
@@ -26,6 +26,7 @@ def status(settings: Settings) -> StatusReport:
             libraries=tuple(_row(database, library) for library in libraries.all_libraries(database)),
             outbox_messages=outbox.depth(database),
             outbox_tasks=outbox.task_count(database),
+            letters=letters.count(database),
             relay=_described(queries.role_holder(database, outbox.RELAY_ROLE)),
         )
 

@@ -4,9 +4,11 @@ Retrying only writes tasks: whoever works off the outbox or the queue, this comm
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+import msgspec
 
 from scanner import paths
 from scanner.app import search
@@ -21,11 +23,11 @@ from scanner.catalog.search import Filter, FoundFile
 from scanner.catalog.search import files as find
 from scanner.catalog.search import sidecars as sidecars_of
 from scanner.config import Settings
+from scanner.errors import UsageError
 from scanner.owner import described
 
 FIRST = 5
 """How many files of a group are listed."""
-FILES_SHOWN = 10
 LETTERS_SHOWN = 10
 
 
@@ -103,43 +105,55 @@ def _everything(database: Database, wanted: Wanted) -> Iterator[FoundFile | Kept
         yield from letters.kept(database, letters.MOST_LETTERS)
 
 
-def known_files(settings: Settings, wanted: Wanted) -> list[KnownFile]:
-    """Return what is known of the file that is named; of a folder's first ones.
+def known_file(settings: Settings, file: str) -> KnownFile:
+    """Return what is known of a file, whatever its state.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or more than one.
     """
     with open_catalog(settings) as database:
-        found = list(find(database, search.filter_of(database, wanted), limit=FILES_SHOWN))
-        return [_known(database, row) for row in found]
+        found = list(find(database, search.filter_of(database, Wanted(file=file)), limit=2))
+        if len(found) > 1:
+            name = paths.printable(paths.from_os(file))
+            raise UsageError(f"{name!r} names more than one file: give an id (scanner files lists them)")
+        return _known(database, found[0])
 
 
 def _known(database: Database, row: FoundFile) -> KnownFile:
     return KnownFile(row, probed(database, row.id, row.content), tuple(sidecars_of(database, row.id)))
 
 
-def retry(settings: Settings, wanted: Wanted) -> Retried:
+def retry(settings: Settings, chosen: Sequence[Wanted]) -> Retried:
     """Write tasks for the failed files that match; a file that is named is tried at once even if it waits.
 
     Raises:
-        UsageError: a word means nothing, or there is no such library or file.
+        UsageError: a word means nothing, or there is no such library or file; nothing is written then.
     """
     with open_catalog(settings) as database:
-        tasks = failures.retry(
-            database,
-            catalog_uuid(database),
-            search.filter_of(database, wanted),
-            retrying=wanted.file is not None,
-            tasks_per_message=settings.batch_size,
+        catalog = catalog_uuid(database)
+        asked = [(search.filter_of(database, wanted), wanted.file is not None) for wanted in chosen]
+        tasks = sum(
+            failures.retry(database, catalog, one, retrying=named, tasks_per_message=settings.batch_size)
+            for one, named in asked
         )
         relay = queries.role_holder(database, outbox.RELAY_ROLE)
         return Retried(tasks, outbox.task_count(database), None if relay is None else described(relay))
 
 
-def letter_document(letter: KeptLetter) -> dict[str, object]:
-    """Return a letter as an object beside those of files: it names none, and its error is the reason."""
-    empty = dict.fromkeys(("id", "library", "path"))
-    told = {"kind": "letter", "state": "unreadable", "size": len(letter.body), "mtime_ns": None}
-    known = {"error": letter.reason, "message_id": letter.message_id, "type": letter.type}
-    body = paths.printable(paths.from_bytes(letter.body))
-    return {**empty, **told, **known, "received_at": letter.received_at, "body": body}
+def document(found: FoundFile | KeptLetter) -> dict[str, object]:
+    """Return a failure as an object; a letter's names no file, and its error is the reason."""
+    if isinstance(found, FoundFile):
+        return search.document(found)
+    empty: dict[str, object] = dict.fromkeys(("id", "library", "path"))
+    told = {"kind": "letter", "state": "unreadable", "size": len(found.body), "mtime_ns": None}
+    known = {"error": found.reason, "message_id": found.message_id, "type": found.type}
+    body = paths.readable(paths.from_bytes(found.body))
+    return {**empty, **told, **known, "received_at": found.received_at, "body": body}
+
+
+def known_document(known: KnownFile) -> dict[str, object]:
+    """Return all that is known of a file as an object: that of a search, and the result and the sidecars."""
+    found = known.result
+    result = None if found is None else msgspec.to_builtins(found._asdict())
+    beside = [search.document(row) for row in known.sidecars]
+    return {**search.document(known.file), "result": result, "sidecars": beside}

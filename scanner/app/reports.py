@@ -64,6 +64,8 @@ class StatusReport:
     libraries: tuple[LibraryRow, ...] = ()
     outbox_messages: int = 0
     outbox_tasks: int = 0
+    letters: int = 0
+    """Messages that nobody could read, kept with the reason."""
     relay: str | None = None
     """Who publishes from this database at the moment; None when nobody does."""
 

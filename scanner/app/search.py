@@ -28,6 +28,10 @@ _CODECS = {"h265": "hevc", "h.265": "hevc", "x265": "hevc", "avc": "h264", "h.26
 _TIME = re.compile(r"(?=.)(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _NOT_TRIED = frozenset({"new", "queued", "missing"})
 
+_HEAD = ("id", "library", "path", "kind", "state", "size", "mtime_ns", "error")
+COLUMNS = (*_HEAD, *(name for name in FoundFile._fields if name not in _HEAD))
+"""The keys of `document`, in their order; `path_bytes` comes on top where it is needed."""
+
 Number = TypeVar("Number", int, float)
 
 
@@ -107,16 +111,15 @@ def document(row: FoundFile) -> dict[str, object]:
 
     `attempts` counts how often its content was tried.
     """
-    known = row._asdict()
-    head = {name: known.pop(name) for name in ("id", "library", "path", "kind", "state", "size", "mtime_ns")}
-    exact = (
-        {} if paths.is_exact(row.path) else {"path_bytes": base64.b64encode(paths.to_bytes(row.path)).decode()}
-    )
-    told = {"error": known.pop("error"), **known, "attempts": attempts(row)}
-    return {
-        name: paths.readable(value) if isinstance(value, str) else value
-        for name, value in (head | exact | told).items()
-    }
+    known = {**row._asdict(), "attempts": attempts(row)}
+    told = {name: _readable(known[name]) for name in COLUMNS}
+    if not paths.is_exact(row.path):
+        told["path_bytes"] = base64.b64encode(paths.to_bytes(row.path)).decode()
+    return told
+
+
+def _readable(value: object) -> object:
+    return paths.readable(value) if isinstance(value, str) else value
 
 
 def attempts(row: FoundFile) -> int:

@@ -18,8 +18,8 @@ from scanner.catalog.checkpoint import write_messages
 from scanner.catalog.engine import Database
 from scanner.catalog.libraries import all_libraries
 from scanner.catalog.scans import Counters, begin_sending, save_sending
-from scanner.catalog.search import EVERYTHING, Filter, FoundFile
-from scanner.catalog.tables import FAILING, FileState, files, libraries
+from scanner.catalog.search import EVERYTHING, FAILING, Filter, FoundFile
+from scanner.catalog.tables import FileState, files, libraries
 from scanner.catalog.tasks import Subject, TaskWriter
 
 _CHUNK = 2000

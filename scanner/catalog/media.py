@@ -122,9 +122,9 @@ def probed(database: Database, file_id: int, content: int) -> Probed | None:
         row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    *known, name, details = row
-    read = None if name is None else msgspec.json.decode(name, type=Name)
-    return Probed(*known, read, msgspec.json.decode(details, type=Details))
+    name = None if row.name is None else msgspec.json.decode(row.name, type=Name)
+    details = msgspec.json.decode(row.details, type=Details)
+    return Probed(row.worker, row.probed_at, row.seconds, name, details)
 
 
 def _details(result: Result, found: Media) -> str:

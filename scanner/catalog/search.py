@@ -8,17 +8,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, TextClause, and_, func, or_, select, text
 
 from scanner import paths
+from scanner.catalog import tables
 from scanner.catalog.engine import Database
-from scanner.catalog.tables import DELETED, FAILING, LIVING, FileState, directories, libraries, media
+from scanner.catalog.tables import FileState, directories, libraries, media
 from scanner.catalog.tables import files as files_table
 from scanner.media import Kind
 from scanner.sidecars import sidecar_stems
 
 _ESCAPE = "\\"
 _FAILING_STATES = {FileState.FAILED, FileState.RETRYING}
+
+
+def _of_files(condition: TextClause) -> TextClause:
+    """Return the condition of a partial index of files with its table named: libraries have a state, too."""
+    return text(f"files.{condition.text}")
+
+
+LIVING, DELETED, FAILING = map(_of_files, (tables.LIVING, tables.DELETED, tables.FAILING))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scanner import __version__, paths
-from scanner.cli import output
+from scanner.cli import failures, files, output
 from scanner.cli.options import ProbeOptions, RunOptions, Shared, grouped
 
 NEEDS_A_LOOK = 1
@@ -95,7 +95,7 @@ def worker(
     from scanner.cli.worker import WorkerLines, summary
 
     result = run_worker(settings, WorkerLines(quiet=shared.json).observe)
-    _answer(shared, result, summary(result))
+    shared.answer(result, summary(result))
     return result.exit_code
 
 
@@ -108,8 +108,12 @@ def status(shared: Shared) -> int:
     from scanner.cli import tables
 
     report = admin.status(settings)
-    _answer(shared, report, tables.status(report))
+    shared.answer(report, tables.status(report))
     return 0
+
+
+app.command()(grouped(files.files))
+app.add_typer(failures.app, name="failures")
 
 
 @app.command()
@@ -128,13 +132,11 @@ def resend(
         raise typer.BadParameter(f"{state!r} is neither queued nor all", param_hint="--state")
     settings = shared.settings()
     from scanner.app import admin
+    from scanner.cli import tables, wording
 
     tasks = admin.resend(settings, None if library is None else paths.from_os(library), state)
-    _answer(
-        shared,
-        {"tasks": tasks},
-        f"{tasks:,} tasks are in the outbox again; the next run with a broker sends them",
-    )
+    told = f"{wording.count(tasks, 'task is', 'tasks are')} in the outbox again"
+    shared.answer({"tasks": tasks}, f"{told}; {tables.next_step(embedded=settings.embedded_broker)}")
     return 0
 
 
@@ -150,7 +152,7 @@ def backup(
 
     admin.backup(settings, Path(file))
     where = paths.absolute(file)
-    _answer(shared, {"file": where}, f"the catalog is copied to {paths.printable(where)}")
+    shared.answer({"file": where}, f"the catalog is copied to {paths.printable(where)}")
     return 0
 
 
@@ -163,7 +165,7 @@ def doctor(shared: Shared) -> int:
     from scanner.cli import tables
 
     findings = diagnose(settings)
-    _answer(shared, {"findings": findings}, tables.findings(findings))
+    shared.answer({"findings": findings}, tables.findings(findings))
     return NEEDS_A_LOOK if any(finding.ok == "fail" for finding in findings) else 0
 
 
@@ -176,7 +178,7 @@ def list_libraries(shared: Shared) -> int:
     from scanner.cli import tables
 
     rows = admin.list_libraries(settings)
-    _answer(shared, {"libraries": rows}, tables.libraries(rows))
+    shared.answer({"libraries": rows}, tables.libraries(rows))
     return 0
 
 
@@ -196,7 +198,7 @@ def add_library(
     from scanner.cli import tables
 
     row = admin.add_library(settings, paths.absolute(path), None if name is None else paths.from_os(name))
-    _answer(shared, row, tables.libraries([row]))
+    shared.answer(row, tables.libraries([row]))
     return 0
 
 
@@ -209,8 +211,7 @@ def remove_library(name: Library, shared: Shared) -> int:
 
     admin.remove_library(settings, paths.from_os(name))
     shown = paths.printable(paths.from_os(name))
-    _answer(
-        shared,
+    shared.answer(
         {"removed": paths.from_os(name)},
         f"{shown} is no longer in the catalog; its files are untouched",
     )
@@ -226,7 +227,7 @@ def relocate_library(name: Library, path: Folder, shared: Shared) -> int:
     from scanner.cli import tables
 
     row = admin.relocate_library(settings, paths.from_os(name), paths.absolute(path))
-    _answer(shared, row, tables.libraries([row]))
+    shared.answer(row, tables.libraries([row]))
     return 0
 
 
@@ -239,7 +240,7 @@ def upgrade_database(shared: Shared) -> int:
     from scanner.cli import tables
 
     report = admin.upgrade_database(settings)
-    _answer(shared, report, tables.schema(report))
+    shared.answer(report, tables.schema(report))
     return 0
 
 
@@ -252,15 +253,8 @@ def check_database(shared: Shared) -> int:
     from scanner.cli import tables
 
     report = admin.check_database(settings)
-    _answer(shared, report, tables.schema(report))
+    shared.answer(report, tables.schema(report))
     return 0 if report.up_to_date else NEEDS_A_LOOK
-
-
-def _answer(shared: Shared, value: object, text: str) -> None:
-    if shared.json:
-        output.json_result(value)
-    else:
-        output.result(text)
 
 
 app.add_typer(library, name="library")

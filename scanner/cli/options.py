@@ -17,6 +17,7 @@ import typer
 
 from scanner import paths
 from scanner.app.progress import RunRequest
+from scanner.cli import output
 from scanner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ Flag = bool | None
 Words = list[str] | None
 
 
-def _option(*names: str, metavar: str | None = None, text: str, **more: Any) -> Any:
+def option(*names: str, metavar: str | None = None, text: str, **more: Any) -> Any:
+    """Return an option as a field of a group declares it; `text` says its default, if it has one."""
     return typer.Option(*names, metavar=metavar, help=text, show_default=False, **more)
 
 
@@ -36,22 +38,22 @@ class Shared:
     """The options that every command takes."""
 
     database: Annotated[
-        Text, _option("--database", metavar="URL", text="The catalog: sqlite:///FILE or postgresql://...")
+        Text, option("--database", metavar="URL", text="The catalog: sqlite:///FILE or postgresql://...")
     ] = None
     broker: Annotated[
         Text,
-        _option("--broker", metavar="URL", text="Who takes the tasks: amqp://..., amqps://... or embedded."),
+        option("--broker", metavar="URL", text="Who takes the tasks: amqp://..., amqps://... or embedded."),
     ] = None
     config: Annotated[
-        Text, _option("--config", metavar="FILE", text="Read settings from this scanner.toml.")
+        Text, option("--config", metavar="FILE", text="Read settings from this scanner.toml.")
     ] = None
     log_level: Annotated[
-        Text, _option("--log-level", metavar="LEVEL", text="debug, info, warning or error. [default: info]")
+        Text, option("--log-level", metavar="LEVEL", text="debug, info, warning or error. [default: info]")
     ] = None
     log_format: Annotated[
-        Text, _option("--log-format", metavar="FORMAT", text="console or json. [default: console]")
+        Text, option("--log-format", metavar="FORMAT", text="console or json. [default: console]")
     ] = None
-    json: Annotated[bool, _option("--json", text="Print the result as one JSON document.")] = False
+    json: Annotated[bool, option("--json", text="Print the result as one JSON document.")] = False
 
     def settings(self, more: Mapping[str, object] | None = None) -> "Settings":
         """Return the settings, `more` being those given by the command's own options, and start the log.
@@ -74,6 +76,13 @@ class Shared:
         log.configure(settings.log_level, settings.log_format, colours=colours)
         return settings
 
+    def answer(self, value: object, text: str) -> None:
+        """Write a command's result in the form that was asked for."""
+        if self.json:
+            output.json_result(value)
+        else:
+            output.result(text)
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -81,64 +90,60 @@ class RunOptions:
 
     path: Annotated[list[str], typer.Argument(metavar="PATH", help="The folders to scan.", show_default=False)]
     name: Annotated[
-        Text, _option("--name", metavar="NAME", text="The library's name. [default: its folder's name]")
+        Text, option("--name", metavar="NAME", text="The library's name. [default: its folder's name]")
     ] = None
     quick: Annotated[
-        bool, _option("--quick", text="Trust a folder's time of change; misses edits made in place.")
+        bool, option("--quick", text="Trust a folder's time of change; misses edits made in place.")
     ] = False
-    dry_run: Annotated[bool, _option("--dry-run", text="Say what would change; write and send nothing.")] = (
-        False
-    )
+    dry_run: Annotated[bool, option("--dry-run", text="Say what would change; write and send nothing.")] = False
     limit: Annotated[
-        int | None, _option("--limit", metavar="N", min=1, text="Stop after N new files: start small.")
+        int | None, option("--limit", metavar="N", min=1, text="Stop after N new files: start small.")
     ] = None
     batch_size: Annotated[
-        Text, _option("--batch-size", metavar="N", text="Tasks in a message, 1 to 1000. [default: 100]")
+        Text, option("--batch-size", metavar="N", text="Tasks in a message, 1 to 1000. [default: 100]")
     ] = None
     confirm_deletes: Annotated[
-        bool, _option("--confirm-deletes", text="Let deletions through that the guard holds back.")
+        bool, option("--confirm-deletes", text="Let deletions through that the guard holds back.")
     ] = False
     include: Annotated[
-        Words, _option("--include", metavar="GLOB", text="Look only at files that match. Repeatable.")
+        Words, option("--include", metavar="GLOB", text="Look only at files that match. Repeatable.")
     ] = None
     exclude: Annotated[
-        Words, _option("--exclude", metavar="GLOB", text="Leave out what matches. Repeatable.")
+        Words, option("--exclude", metavar="GLOB", text="Leave out what matches. Repeatable.")
     ] = None
     kinds: Annotated[
         Text,
-        _option(
+        option(
             "--kinds",
             metavar="KINDS",
             text="Which files. [default: video,audio,image,subtitle; or: other, all]",
         ),
     ] = None
-    hidden: Annotated[Flag, _option("--hidden/--no-hidden", text="Also names that begin with a dot.")] = None
+    hidden: Annotated[Flag, option("--hidden/--no-hidden", text="Also names that begin with a dot.")] = None
     follow_symlinks: Annotated[
-        Flag, _option("--follow-symlinks/--no-follow-symlinks", text="Also what symbolic links lead to.")
+        Flag, option("--follow-symlinks/--no-follow-symlinks", text="Also what symbolic links lead to.")
     ] = None
     io_timeout: Annotated[
         Text,
-        _option("--io-timeout", metavar="SECONDS", text="How long a folder may take to answer. [default: 60]"),
+        option("--io-timeout", metavar="SECONDS", text="How long a folder may take to answer. [default: 60]"),
     ] = None
     settle: Annotated[
         Text,
-        _option("--settle", metavar="SECONDS", text="How long a file must have been left alone. [default: 10]"),
+        option("--settle", metavar="SECONDS", text="How long a file must have been left alone. [default: 10]"),
     ] = None
     broker_wait: Annotated[
         Text,
-        _option(
-            "--broker-wait", metavar="SECONDS", text="How long to wait for an absent broker. [default: 30]"
-        ),
+        option("--broker-wait", metavar="SECONDS", text="How long to wait for an absent broker. [default: 30]"),
     ] = None
-    restart: Annotated[
-        bool, _option("--restart", text="Forget an interrupted scan instead of resuming it.")
-    ] = False
+    restart: Annotated[bool, option("--restart", text="Forget an interrupted scan instead of resuming it.")] = (
+        False
+    )
 
-    wait: Annotated[bool, _option("--wait", text="End only when the results are in (with a broker).")] = False
+    wait: Annotated[bool, option("--wait", text="End only when the results are in (with a broker).")] = False
     probe: Annotated[
-        Flag, _option("--probe/--no-probe", text="Without a broker: also look into the files. [default: probe]")
+        Flag, option("--probe/--no-probe", text="Without a broker: also look into the files. [default: probe]")
     ] = None
-    strict: Annotated[bool, _option("--strict", text="Exit 1 if files have failed.")] = False
+    strict: Annotated[bool, option("--strict", text="Exit 1 if files have failed.")] = False
 
     def overrides(self) -> dict[str, object]:
         """Return the settings among the options, by the settings' names; None = not given."""
@@ -186,23 +191,23 @@ class ProbeOptions:
 
     concurrency: Annotated[
         Text,
-        _option("--concurrency", metavar="N", text="Files at the same time. [default: 0, one a processor]"),
+        option("--concurrency", metavar="N", text="Files at the same time. [default: 0, one a processor]"),
     ] = None
     probe_timeout: Annotated[
-        Text, _option("--probe-timeout", metavar="SECONDS", text="How long a file may take. [default: 30]")
+        Text, option("--probe-timeout", metavar="SECONDS", text="How long a file may take. [default: 30]")
     ] = None
     names: Annotated[
-        Flag, _option("--names/--no-names", text="Read title, season and so on from names. [default: names]")
+        Flag, option("--names/--no-names", text="Read title, season and so on from names. [default: names]")
     ] = None
     hash: Annotated[
-        Text, _option("--hash", metavar="quick|full", text="full: BLAKE3 of every byte. [default: quick]")
+        Text, option("--hash", metavar="quick|full", text="full: BLAKE3 of every byte. [default: quick]")
     ] = None
     io_rate: Annotated[
-        Text, _option("--io-rate", metavar="MIB", text="MiB to read in a second, at most. [default: 0, any]")
+        Text, option("--io-rate", metavar="MIB", text="MiB to read in a second, at most. [default: 0, any]")
     ] = None
     handlers: Annotated[
         Words,
-        _option("--handlers", metavar="NAME", text="What to do with a file. Repeatable. [default: probe]"),
+        option("--handlers", metavar="NAME", text="What to do with a file. Repeatable. [default: probe]"),
     ] = None
 
     def overrides(self) -> dict[str, object]:

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TextIO
 
 from scanner import paths
@@ -31,6 +31,25 @@ def result(text: str) -> None:
 def json_result(value: object) -> None:
     """Write the result to stdout as one JSON document."""
     _write(sys.stdout, json.dumps(plain(value), indent=2))
+
+
+def stream(pieces: Iterable[str]) -> None:
+    """Write a long result to stdout as it comes; a reader that goes away ends it."""
+    try:
+        for piece in pieces:
+            sys.stdout.write(piece)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+
+
+def json_rows(rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """Yield the pieces of one JSON document, an array, one line a row."""
+    before = "[\n"
+    for row in rows:
+        yield before + json.dumps(plain(row))
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
 
 
 def error(kind: str, text: str, *, as_json: bool) -> None:

@@ -3,6 +3,16 @@
 import time
 from collections.abc import Sequence
 
+_MEANINGS = {
+    "corrupt": "damaged or cut off",
+    "unsupported": "no format that can be read",
+    "timeout": "took too long (--probe-timeout)",
+    "crashed": "ended the process that read it",
+    "unreadable": "may not be opened (permissions)",
+    "io": "the disk or share had an error",
+    "rejected": "its task was given up",
+}
+
 
 def count(number: int, one: str, many: str = "") -> str:
     """Return a number with its noun: "1 file", "2,000 files"."""
@@ -19,6 +29,30 @@ def duration(seconds: float) -> str:
     if whole < 3_600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3_600}:{whole // 60 % 60:02d} h"
+
+
+def size(size_bytes: int) -> str:
+    """Return a number of bytes in the unit that suits it: "812 B", "1.4 GB" (powers of 1000)."""
+    number = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 999.95:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1_000
+    return f"{number:,.1f} PB"
+
+
+def clock(seconds: float | None) -> str:
+    """Return how long something plays as a player shows it: "1:52:07", "3:05"; nothing for None."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    minutes = f"{whole // 60 % 60:02d}:{whole % 60:02d}"
+    return f"{whole // 3_600}:{minutes}" if whole >= 3_600 else minutes.removeprefix("0")
+
+
+def meaning(error_kind: str | None) -> str:
+    """Return what a kind of error means, in a few words."""
+    return _MEANINGS.get(error_kind or "", "no reason was given")
 
 
 def moment(epoch_s: float | None) -> str:
