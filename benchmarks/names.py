@@ -270,7 +270,7 @@ _FILM_SCHEMES = (
 )
 _EPISODE_SCHEMES = (
     "{show}/Season {season:02}/{show} - S{season:02}E{episode:02} - {title} HDTV-720p.mkv",
-    "{show} ({year})/Season {season:02}/{show} ({year}) - S{season:02}E{episode:02} - {title} [WEBDL-1080p].mkv",
+    "{show} ({year})/Season {season:02}/{show} ({year}) - S{season:02}E{episode:02} - {title} [WEB-1080p].mkv",
     "{show}/Season {season}/{episode:02} - {title}.mkv",
     "{show}/Season {season}/{show} {season}x{episode:02} {title}.avi",
     "{show}/Season {season:02}/{dotted}.S{season:02}E{episode:02}.1080p.WEB.H264-GROUP.mkv",

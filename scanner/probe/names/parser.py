@@ -6,6 +6,7 @@ nothing is raised. Only videos and subtitles are parsed for what they show.
 
 import re
 import unicodedata
+from copy import deepcopy
 from functools import lru_cache
 
 import msgspec
@@ -90,7 +91,7 @@ class NameParser:
             day = _DAY.search(stem)
             return Name(date="-".join(day.groups()) if day else None)
         name = patterns.read(without_ids(stem), told)
-        return name if name is not None else self._guess("/".join((*folders, f"{stem}.mkv")))
+        return name if name is not None else deepcopy(self._guess("/".join((*folders, f"{stem}.mkv"))))
 
 
 def _parts(place: str) -> list[str]:

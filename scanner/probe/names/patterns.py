@@ -37,7 +37,8 @@ _ONLY_GROUP = re.compile(r"-([^\W_]{2,12})")
 _BRACKETS = re.compile(r"[\[\](){}\n\\]|(?<![^\W_])www\.")
 _NUMBERING = re.compile(
     r"\d[-.]\d|(?<!\d)\d\d \d\d(?!\d)|\d ?of ?\d|^\d+ - |(?<![^\W_])(?:"
-    r"(?:episodes?|eps?|series|season|saison|stagione|staffel|temporada|sezon|сезон|cap|vol|volume|cd|disc|disk|chapter|film|saga|bonus|[xesft])[ ._-]?\d|"
+    r"(?:episodes?|eps?|series|season|saison|stagione|staffel|temporada|sezon|сезон)[ ._-]?\d|"
+    r"(?:cap|vol|volume|cd|disc|disk|chapter|film|saga|bonus|[xesft])[ ._-]?\d|"
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}[ ._]\d)",
     re.IGNORECASE,
 )

@@ -17,7 +17,7 @@ _IDS = re.compile(
     r"[\[{](?:tmdb|imdb|tvdb|tvmaze|anidb|anilist|edition)(?:id)?[-=][^\[\]{}]{1,60}[\]}]", re.IGNORECASE
 )
 _ACRONYM = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.){2,}(?:[^\W\d_](?![^\W_]))?")
-_ACRONYM_AT_END = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.){2,}$")
+_ACRONYM_AT_END = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.){1,12}[^\W\d_]$")
 _ARTICLE = re.compile(r"^(.+), ?(The|A|An|Le|La|Les|Der|Die|Das|El|Los)$", re.IGNORECASE)
 _SPACES = re.compile(r"[\s_]+")
 _NOT_WORD = re.compile(r"[\W_]+")
@@ -113,13 +113,17 @@ def without_ids(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a part of a name as a title: underscores and, where there are no spaces, dots made spaces."""
-    if " " not in text.strip(_EDGES):
+    """Return a part of a name as a title: underscores and, where there is no space, dots made spaces."""
+    text = text.strip(_EDGES)
+    if " " not in text:
         text = (
-            _ACRONYM.sub(lambda found: found[0].replace(".", "\0"), text).replace(".", " ").replace("\0", ".")
+            _ACRONYM.sub(lambda found: found[0].replace(".", "\0") + " ", text)
+            .replace(".", " ")
+            .replace("\0", ".")
         )
-    text = _SPACES.sub(" ", text).lstrip(_EDGES).rstrip(_EDGES.replace(".", ""))
-    text = text if _ACRONYM_AT_END.search(text) else text.rstrip(_EDGES)
+    text = _SPACES.sub(" ", text).strip()
+    if _ACRONYM_AT_END.search(text):
+        text += "."  # taken for a separator above
     article = _ARTICLE.match(text)
     return f"{article[2]} {article[1]}" if article else text
 
