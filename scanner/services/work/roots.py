@@ -61,7 +61,8 @@ class Roots:
         """Return where a library's root is on this machine; the longest mapped path that holds it decides."""
         for source, target in self._map:
             if paths.contains(source, root):
-                return paths.join(target, root[len(source) :].lstrip("/")) if root != source else target
+                below = root[len(source) :].lstrip("/")
+                return f"{target.rstrip('/')}/{below}" if below else target
         return root
 
     @property
