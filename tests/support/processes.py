@@ -19,8 +19,13 @@ from typing import Any, Literal, Self
 from tests.support.waiting import wait_until
 
 MARK = "SCANNER_TEST_MARK"
-Role = Literal["parent", "walker", "broker", "other"]
-_ROLE_WORDS: tuple[tuple[str, Role], ...] = (("walker", "walker"), ("broker", "broker"), ("relay", "broker"))
+Role = Literal["parent", "walker", "broker", "prober", "other"]
+_ROLE_WORDS: tuple[tuple[str, Role], ...] = (
+    ("scanner.probe.process", "prober"),
+    ("walker", "walker"),
+    ("broker", "broker"),
+    ("relay", "broker"),
+)
 REPOSITORY = Path(__file__).parent.parent.parent
 
 

@@ -5,6 +5,7 @@ Nothing here imports the scanner: what a run did is read with plain SQL, from th
 
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support import consumer, processes
+from tests.support import amqp, consumer, processes
 from tests.support.consumer import ReceivedMessage
 from tests.support.processes import ScannerRun
 from tests.support.rabbitmq import RabbitNode
@@ -130,6 +131,43 @@ class Catalog:
         """How many rows of `files` were written since the counting began."""
         return int(self.one("SELECT count(*) FROM test_changes"))
 
+    def count_results(self) -> None:
+        """Begin to note, in the database itself, every result that is committed."""
+        if self.file is None:
+            self.execute(*_POSTGRESQL_NOTING)
+            return
+        note = "BEGIN INSERT INTO test_results VALUES ('{}', NEW.{}, NEW.content); END"
+        self.execute(
+            "CREATE TABLE test_results (what, file, content)",
+            *(
+                f"CREATE TRIGGER test_media_{event} AFTER {event} ON media {note.format('media', 'file_id')}"
+                for event in ("insert", "update")
+            ),
+            "CREATE TRIGGER test_ok AFTER UPDATE ON files WHEN NEW.state = 2 AND OLD.state <> 2 "
+            + note.format("ok", "id"),
+        )
+
+    @property
+    def committed_results(self) -> int:
+        """How many results were committed since the counting began, repeats included."""
+        return int(self.one("SELECT count(*) FROM test_results WHERE what = 'media'") or 0)
+
+    def assert_one_result_each(self, expected: int) -> None:
+        """Check that `expected` files are ok, and that each (file, content) was committed exactly once."""
+        assert self.states() == {"ok": expected}
+        for what in ("media", "ok"):
+            repeated = self.rows(
+                "SELECT file, content, count(*) FROM test_results"
+                f" WHERE what = '{what}' GROUP BY file, content HAVING count(*) > 1"
+            )
+            assert not repeated, f"{len(repeated)} committed more than once as {what}: {repeated[:5]}"
+            assert self.one(f"SELECT count(*) FROM test_results WHERE what = '{what}'") == expected
+
+    def states(self) -> dict[str, int]:
+        """Return how many files are in each state, by its word."""
+        words = ("new", "queued", "ok", "failed", "retrying", "missing")
+        return {words[state]: n for state, n in self.rows("SELECT state, count(*) FROM files GROUP BY state")}
+
 
 _POSTGRESQL_COUNTING = (
     "CREATE TABLE test_changes (n int)",
@@ -137,6 +175,18 @@ _POSTGRESQL_COUNTING = (
     $$ BEGIN INSERT INTO test_changes VALUES (1); RETURN NULL; END $$""",
     """CREATE TRIGGER test_changed AFTER INSERT OR UPDATE OR DELETE ON files
     FOR EACH ROW EXECUTE FUNCTION test_count()""",
+)
+
+_POSTGRESQL_NOTING = (
+    "CREATE TABLE test_results (what text, file bigint, content int)",
+    """CREATE FUNCTION test_note_media() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO test_results VALUES ('media', NEW.file_id, NEW.content); RETURN NULL; END $$""",
+    """CREATE FUNCTION test_note_ok() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO test_results VALUES ('ok', NEW.id, NEW.content); RETURN NULL; END $$""",
+    """CREATE TRIGGER test_media AFTER INSERT OR UPDATE ON media
+    FOR EACH ROW EXECUTE FUNCTION test_note_media()""",
+    """CREATE TRIGGER test_ok AFTER UPDATE ON files FOR EACH ROW
+    WHEN (NEW.state = 2 AND OLD.state <> 2) EXECUTE FUNCTION test_note_ok()""",
 )
 
 
@@ -165,7 +215,29 @@ class Stage:
     @property
     def tasks(self) -> str:
         """The name of the tasks queue."""
-        return f"{self.prefix}.tasks"
+        return self.queue("tasks")
+
+    def queue(self, name: str) -> str:
+        """Return the name of a queue: `dead`, `retry.10s`, `results.<catalog>`."""
+        return f"{self.prefix}.{name}"
+
+    def waiting(self, name: str) -> int:
+        """Return how many messages are ready in a queue; none in one that nobody has declared yet."""
+        try:
+            return self.node.queue_depth(self.queue(name))
+        except amqp.QueueMissing:
+            return 0
+
+    def start_worker(self, *arguments: Argument, **settings: str) -> ScannerRun:
+        """Start a worker of its own mark that probes one file at a time, and wait until it takes tasks."""
+        alone = {processes.MARK: secrets.token_hex(8), "concurrency": "1", **settings}
+        worker = self.start("worker", *arguments, **alone)
+        try:
+            wait_until(lambda: says(worker, "work.connected"), 30, what="the worker is connected")
+        except BaseException:
+            worker.kill_everything()
+            raise
+        return worker
 
     def start(self, *arguments: Argument, **settings: str) -> ScannerRun:
         """Start `scanner <arguments>`, against our broker unless `broker_url` says otherwise."""
@@ -228,6 +300,13 @@ class Stage:
         reached = wait_until(enough, 60, what=f"{low:.0%} of {total} messages confirmed", interval_s=0.003)
         assert reached <= high * total, f"too late to strike: {reached} of {total} confirmed"
         return reached
+
+
+def says(run: ScannerRun, words: str) -> bool:
+    """Tell whether a run has said something on stderr; it must not have ended without."""
+    said = run.stderr
+    assert words in said or run.is_running(), f"it ended without {words!r}: {said[-3000:]}"
+    return words in said
 
 
 def assert_no_defect(run: ScannerRun) -> None:

@@ -51,6 +51,10 @@ class Answer:
         """Add tasks of a library that is away, to come back later without an attempt counted."""
         self._send_on(tasks, retry_route(AWAY_DELAY_S))
 
+    def again(self, tasks: Sequence[Task]) -> None:
+        """Add tasks to the end of the queue, as new deliveries of the same message."""
+        self._send_on(tasks, message.TASKS)
+
     def split(self, tasks: Sequence[Task]) -> None:
         """Add each task as a message of its own."""
         for task in tasks:

@@ -20,6 +20,9 @@ from scanner.services.work.roots import Roots, granularity_ns
 from scanner.services.work.status import Tally, WorkSettings
 from scanner.waiting import within
 
+_ALONE_AFTER_S = 1.0
+"""How long a suspect waits: all that came back with it arrives in one burst, and is sent on in milliseconds."""
+
 
 class Batches:
     """Works off batches with a pool; knows over all sessions which roots are there and how fast files open."""
@@ -28,6 +31,7 @@ class Batches:
         self._pool, self._pace, self._settings, self._tally = pool, pace, settings, tally
         self._roots = Roots(settings.root_map, settings.check_root_every_s)
         self._keys = itertools.count(1)
+        self._has_suspect = False
 
     @property
     def away(self) -> tuple[str, ...]:
@@ -40,9 +44,27 @@ class Batches:
         if delivery.redelivered and len(admitted.batch.tasks) > 1:
             answer.split(admitted.batch.tasks)
             self._tally.split += 1
+        elif delivery.redelivered:
+            await self._work_alone(admitted, answer)
         else:
             await self._work(admitted, answer)
         return answer.messages
+
+    async def _work_alone(self, admitted: Admitted, answer: Answer) -> None:
+        """Work on a task whose worker was lost, once the others that were in hand with it have been sent on.
+
+        One of them killed that worker. If all were still in hand when it kills this one, they would share its
+        way to the delivery limit.
+        """
+        if self._has_suspect:
+            answer.again(admitted.batch.tasks)
+            return
+        self._has_suspect = True
+        try:
+            await asyncio.sleep(_ALONE_AFTER_S)
+            await self._work(admitted, answer)
+        finally:
+            self._has_suspect = False
 
     async def _work(self, admitted: Admitted, answer: Answer) -> None:
         """Probe the tasks and gather what is to be said of them."""

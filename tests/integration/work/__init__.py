@@ -1,0 +1,1 @@
+"""Workers against a real broker, with messages and files of the tests' own making."""
