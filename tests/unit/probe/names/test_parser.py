@@ -210,10 +210,11 @@ def test_answer_changed_by_its_owner_does_not_change_the_next() -> None:
 
 
 HOSTILE = [
-    "S01E01", "S01E01 ", "E01", " E01", "-01", "S01", "1x01", "x01x", "01-", "-E02", " - 04 ", "[a]", "[", "]", "(",
-    ")", "{", "2010.", "(2010)", "2010-01-01 ", "1080p.", "x264-", "a.", "a.b.c.", ".", "-", "_", " ", "The, ",
-    "US ", "(US)", "part ", "Episode ", "sample-", "-trailer", "en.", "é", "e\u0301", "\u0130", "ß", "第", "字a",
-    "٣", "\ud800", "\x00", "\n", "\\", "[tmdb-1]", "{edition-", "Season 1", "s", "[a] b - 01 ", "\u202e", "🎬",
+    "S01E01", "S01E01 ", "E01", " E01", "-01", "S01", "1x01", "x01x", "01-", "-E02", " - 04 ", "[a]", "[", "]",
+    "(", ")", "{", "2010.", "(2010)", "2010-01-01 ", "1080p.", "x264-", "a.", "a.b.c.", ".", "-", "_", " ",
+    "The, ", "US ", "(US)", "part ", "Episode ", "sample-", "-trailer", "en.", "é", "e\u0301", "\u0130", "ß",
+    "第", "字a", "٣", "\ud800", "\x00", "\n", "\\", "[tmdb-1]", "{edition-", "Season 1", "s", "[a] b - 01 ",
+    "\u202e", "🎬",
 ]  # fmt: skip
 FRAMES = [
     "{}", "Tide {}", "{} S01E01x", "S01{}x", "S01E01{}x", "1x01{}z", "Tide - 04 {}!", "[g] Tide - {}",
@@ -223,7 +224,9 @@ FRAMES = [
 
 @pytest.mark.parametrize("unit", HOSTILE)
 @pytest.mark.parametrize("frame", FRAMES)
-@pytest.mark.timeout(20)  # a pattern that tries again and again takes for ever
+@pytest.mark.timeout(
+    20, method="signal"
+)  # a pattern that tries for ever holds the lock, and no thread stops it
 def test_hostile_repetition_yields_a_valid_name(unit: str, frame: str) -> None:
     for repeats in (1, 25, 60, 5_000):
         place = frame.replace("{}", unit * repeats) + ".mkv"
