@@ -46,6 +46,7 @@ class Dispatch:
         self._on_failure = on_failure
         self._side: BrokerSide | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self.error: ScannerError | None = None
         self.messages = 0
         """How many messages are in the outbox, as of the last count."""
@@ -54,7 +55,7 @@ class Dispatch:
     @property
     def is_active(self) -> bool:
         """Whether anybody takes the tasks of this run."""
-        return self._side is not None
+        return not self._request.dry_run and (self._settings.probe or not self._settings.embedded_broker)
 
     @property
     def relays(self) -> bool:
@@ -67,15 +68,19 @@ class Dispatch:
         return self.is_active and (self._settings.embedded_broker or self._request.wait)
 
     async def start(self) -> None:
-        """Start the broker side, if this run has one."""
-        embedded = self._settings.embedded_broker
-        if self._request.dry_run or (embedded and not self._settings.probe):
+        """Start the broker side, if this run has one; an embedded one waits until there is something to do."""
+        if self.relays:
+            await self._start_side()
+
+    async def _start_side(self) -> None:
+        if self._side is not None or self._is_stopped:
             return
         catalog = await asyncio.to_thread(catalog_uuid, self._database)
         made = broker_side_settings(self._settings, catalog, collects=self._request.wait)
-        self._side = BrokerSide(made)
-        await self._side.start()
-        self._watching = asyncio.create_task(self._watch(self._side))
+        if self._side is None:
+            self._side = BrokerSide(made)
+            await self._side.start()
+            self._watching = asyncio.create_task(self._watch(self._side))
 
     async def _watch(self, side: BrokerSide) -> None:
         try:
@@ -84,8 +89,10 @@ class Dispatch:
             self.error = error
             self._on_failure()
 
-    def wake(self) -> None:
+    async def wake(self) -> None:
         """Say that there is something in the outbox."""
+        if self.is_active:
+            await self._start_side()
         if self._side is not None:
             self._side.wake()
 
@@ -98,9 +105,10 @@ class Dispatch:
 
     async def finish(self, libraries: Sequence[int], *, scanned: bool, stopped: Callable[[], bool]) -> None:
         """Wait until everything is handed on; `scanned` tells that at least one library was begun."""
-        if self._side is None:
+        if not self.is_active:
             return
-        self._side.wake()
+        if not self._settings.embedded_broker or await self._ask(outbox.has_ready):
+            await self.wake()
         if self._settings.embedded_broker:
             await self._until_not(outbox.has_ready, stopped)
             return
@@ -132,6 +140,7 @@ class Dispatch:
 
     async def stop(self, *, soon: bool) -> None:
         """Stop the broker side in order; `soon` if somebody waits for the end."""
+        self._is_stopped = True
         if self._side is not None and self._watching is not None:
             await stop(self._watching)
             await self._side.stop(_STOP_SOON_S if soon else _STOP_WITHIN_S)

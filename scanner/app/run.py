@@ -250,7 +250,7 @@ class _Run:
             await asyncio.sleep(_TICK_S)
             if (count := self._tasks_sent()) != sent:
                 sent = count
-                self._dispatch.wake()
+                await self._dispatch.wake()
             if time.monotonic() - counted_at >= _DEPTH_EVERY_S:  # counting reads the whole table
                 counted_at = time.monotonic()
                 await self._dispatch.count()
