@@ -63,7 +63,10 @@ def run(options: RunOptions, probing: ProbeOptions, shared: Shared) -> int:
         output.json_result(summary.document(result, dry_run=request.dry_run))
         output.say_lines(summary.troubles(result))
     else:
-        output.result(summary.text(result, embedded=settings.embedded_broker, dry_run=request.dry_run))
+        told = summary.text(
+            result, embedded=settings.embedded_broker, probe=settings.probe, dry_run=request.dry_run
+        )
+        output.result(told)
     return result.exit_code
 
 

@@ -83,7 +83,10 @@ class Rates:
 
 
 class Lines:
-    """Plain lines: one every five seconds at most, and one whenever a phase or what is waited for changes."""
+    """Plain lines: every five seconds at most, and whenever a phase or what is waited for changes.
+
+    A kind of failure is told at once when it first occurs, and from then on with the other lines.
+    """
 
     def __init__(self) -> None:
         self._rates = Rates()
@@ -93,7 +96,8 @@ class Lines:
     def observe(self, progress: RunProgress) -> None:
         """Write lines if it is time, or if something changed that should be seen at once."""
         self._rates.add(progress)
-        state = (progress.waits, tuple((row.library, row.phase) for row in progress.libraries))
+        phases = tuple((row.library, row.phase) for row in progress.libraries)
+        state = (progress.waits, phases, tuple(kind for kind, _ in _failures(progress)))
         if state == self._last_state and progress.elapsed_s < self._next_s:
             return
         self._last_state = state
@@ -175,11 +179,12 @@ def _console(stream: TextIO) -> "Console":
 
 
 def lines(progress: RunProgress, rates: Rates) -> list[str]:
-    """Return a snapshot as plain lines: one a library, one for the broker, one for what is waited for."""
+    """Return a snapshot as plain lines: one a library, for the tasks, a kind of failure, what is waited for."""
     rows = [f"{shown(row.library)}: {', '.join(_facts(row, rates))}" for row in progress.libraries]
-    broker = ", ".join(_broker_facts(progress, rates))
+    tasks = ", ".join(_task_facts(progress, rates))
+    failed = [f"failed: {_failed(kind, number)}" for kind, number in _failures(progress)]
     waits = [f"waiting: {shown(reason)}" for reason in progress.waits]
-    return [*rows, *([f"tasks: {broker}"] if broker else []), *waits]
+    return [*rows, *([f"tasks: {tasks}"] if tasks else []), *failed, *waits]
 
 
 def picture(progress: RunProgress, rates: Rates) -> "Table":
@@ -192,9 +197,11 @@ def picture(progress: RunProgress, rates: Rates) -> "Table":
         style = {Phase.DONE: "green", Phase.FAILED: "red", Phase.INTERRUPTED: "yellow"}.get(row.phase, "cyan")
         table.add_row(Text(shown(row.library), style="bold"), Text(_phase(row), style=style))
         table.add_row("", Text(", ".join(_facts(row, rates)[1:])))
-    broker = _broker_facts(progress, rates)
-    if broker:
-        table.add_row(Text("tasks", style="bold"), Text(", ".join(broker)))
+    tasks = _task_facts(progress, rates)
+    if tasks:
+        table.add_row(Text("tasks", style="bold"), Text(", ".join(tasks)))
+    for kind, number in _failures(progress):
+        table.add_row(Text("failed", style="bold red"), Text(_failed(kind, number), style="red"))
     for reason in progress.waits:
         table.add_row(Text("waiting", style="bold yellow"), Text(shown(reason), style="yellow"))
     table.add_row(Text(wording.duration(progress.elapsed_s), style="dim"), "")
@@ -228,18 +235,32 @@ def _speed(row: LibraryProgress, per_second: float) -> list[str]:
     return [*speed, f"about {wording.duration(left / per_second)} left"] if left > 0 else speed
 
 
-def _broker_facts(progress: RunProgress, rates: Rates) -> list[str]:
+def _failures(progress: RunProgress) -> list[tuple[str, int]]:
+    """Return how many files have failed by kind, in one order for all snapshots."""
+    return sorted(progress.dispatched.failures.items()) if progress.dispatched else []
+
+
+def _failed(kind: str, number: int) -> str:
+    return f"{wording.count(number, 'file')} {shown(kind)} ({wording.meaning(kind)})"
+
+
+def _task_facts(progress: RunProgress, rates: Rates) -> list[str]:
     """Return what is to be said of the tasks; nothing before there is something to send."""
     done = progress.dispatched
-    if not (progress.outbox_messages or (done and (progress.tasks_sent or done.tasks_confirmed))):
+    if not (
+        progress.outbox_messages or (done and (progress.tasks_sent or done.tasks_confirmed or done.processed))
+    ):
         return []
     facts = ["nobody takes the tasks"] if done is None else _tasks(progress, done)
     if progress.outbox_messages and (done is None or not done.processes):
         facts.append(f"{wording.count(progress.outbox_messages, 'message')} in the outbox")
-    if rates.tasks.per_second:
-        facts.append(f"{rates.tasks.per_second:,.0f} {'files' if done and done.processes else 'tasks'}/s")
-        if done is not None and done.left:
-            facts.append(f"about {wording.duration(done.left / rates.tasks.per_second)} left")
+    if done is None or not rates.tasks.per_second:
+        return facts
+    facts.append(f"{rates.tasks.per_second:,.0f} {'files' if done.processes else 'tasks'}/s")
+    left = _left(progress, done)
+    if left:
+        so_far = " so far" if any(row.phase is Phase.WALKING for row in progress.libraries) else ""
+        facts.append(f"about {wording.duration(left / rates.tasks.per_second)} left{so_far}")
     return facts
 
 
@@ -247,11 +268,16 @@ def _tasks(progress: RunProgress, done: Dispatched) -> list[str]:
     """Return how far the tasks are: processed where this run sees results, otherwise confirmed."""
     if not done.processes:
         return [_confirmed(progress, done)]
-    facts = [f"{wording.count(done.processed, 'file')} processed"]
-    if done.left:
-        facts.append(f"{done.left:,} to go")
-    failed = ", ".join(f"{number:,} {kind}" for kind, number in sorted(done.failures.items()))
-    return [*facts, f"failed: {failed}"] if failed else facts
+    left = _left(progress, done)
+    return [f"{wording.count(done.processed, 'file')} processed", *([f"{left:,} to go"] if left else [])]
+
+
+def _left(progress: RunProgress, done: Dispatched) -> int:
+    """Return how many tasks are left as far as that is known; 0 if it is not."""
+    if done.left is not None:
+        return done.left
+    finished = done.processed if done.processes else done.tasks_confirmed
+    return max(0, progress.tasks_sent - finished) if _are_alike(progress, finished) else 0
 
 
 def _confirmed(progress: RunProgress, done: Dispatched) -> str:
@@ -260,6 +286,9 @@ def _confirmed(progress: RunProgress, done: Dispatched) -> str:
     They are not when older messages waited in the outbox, or after a resume: earlier runs sent a part.
     """
     sent = progress.tasks_sent
-    alike = sent >= done.tasks_confirmed and not any(row.resumed for row in progress.libraries)
-    total = f" of {sent:,}" if sent and alike else ""
+    total = f" of {sent:,}" if sent and _are_alike(progress, done.tasks_confirmed) else ""
     return f"{done.tasks_confirmed:,}{total} tasks confirmed"
+
+
+def _are_alike(progress: RunProgress, finished: int) -> bool:
+    return progress.tasks_sent >= finished and not any(row.resumed for row in progress.libraries)

@@ -1,11 +1,13 @@
 """The end of a run: its JSON document, and the same in words for a person. Pure: values in, text out."""
 
 from scanner.app.progress import LibraryError, PlannedChange, ProblemGroup, RunResult, ScanTotals
-from scanner.cli import output, wording
+from scanner.cli import holdings, output, wording
 from scanner.log import shown
 
 PATHS_SHOWN = 5
 CHANGES_SHOWN = 50
+_CHANGES = ("added", "modified", "moved", "deleted")
+_NEWS = (*_CHANGES, "held_back", "unsettled", "problems", "tasks", "processed")
 _MEANING = {
     0: "",
     1: "needs a look (exit 1)",
@@ -29,6 +31,7 @@ def document(result: RunResult, *, dry_run: bool = False) -> dict[str, object]:
         "notes": result.notes,
         "problems_by_kind": result.problems_by_kind,
         "outbox_messages": result.outbox_messages,
+        "holdings": result.holdings,
     }
     if result.errors:
         deciding = next((row for row in result.errors if row.exit_code == result.exit_code), result.errors[0])
@@ -39,26 +42,45 @@ def document(result: RunResult, *, dry_run: bool = False) -> dict[str, object]:
     return {**(totals if isinstance(totals, dict) else {}), **more}
 
 
-def text(result: RunResult, *, embedded: bool, dry_run: bool = False) -> str:
-    """Return the summary for a person; `embedded` tells that no broker is configured."""
+def text(result: RunResult, *, embedded: bool, probe: bool = True, dry_run: bool = False) -> str:
+    """Return the summary for a person.
+
+    `embedded` tells that no broker is configured; with `probe` the tasks were worked off all the same.
+    """
     blocks = [_library(scan) for scan in result.scans]
     if len(result.scans) > 1:
         blocks.append(_library(result.totals, "all together"))
     if dry_run:
         blocks.append(_planned(result))
+    blocks += _holdings(result)
     blocks.append(troubles(result))
-    blocks.append([f"note: {shown(note)}" for note in _notes(result, embedded=embedded, dry_run=dry_run)])
+    notes = _notes(result, embedded=embedded, probe=probe, dry_run=dry_run)
+    blocks.append([f"note: {shown(note)}" for note in notes])
     meaning = _MEANING.get(result.exit_code, f"exit {result.exit_code}")
     blocks.append([f"result: {meaning}"] if meaning else [])
     return "\n".join("\n".join(block) for block in blocks if block)
 
 
+def _has_news(scan: ScanTotals) -> bool:
+    return scan.state != "completed" or not scan.files or any(getattr(scan, name) for name in _NEWS)
+
+
+def _holdings(result: RunResult) -> list[list[str]]:
+    """Return what the libraries hold in which anything has changed, and what failed in them."""
+    news = {scan.library for scan in result.scans if _has_news(scan)}
+    changed = [one for one in result.holdings if one.library in news]
+    return [["", *holdings.held(one), *holdings.failed(one.failures)] for one in changed]
+
+
 def _library(scan: ScanTotals, title: str = "") -> list[str]:
-    """Return one library's block; lines that would only say nought are left out."""
+    """Return one library's block, a line where nothing has changed; what would only say nought is left out."""
+    name = title or shown(scan.library or "-")
+    if not _has_news(scan):
+        failed = f"; {scan.failed:,} failed before (scanner failures)" if scan.failed else ""
+        found = wording.count(scan.files, "file")
+        return [f"{name}: nothing has changed, {found} looked at in {wording.duration(scan.seconds)}{failed}"]
     resumed = ", resumed" if scan.resumed else ""
-    lines = [
-        f"{title or shown(scan.library or '-')}: {scan.state} in {wording.duration(scan.seconds)}{resumed}"
-    ]
+    lines = [f"{name}: {scan.state} in {wording.duration(scan.seconds)}{resumed}"]
     found = f"{_directories(scan.directories)}, {wording.count(scan.files, 'file')}"
     if not scan.directories and scan.files:
         found = f"{wording.count(scan.files, 'file')}, without a directory that had to be listed"
@@ -82,9 +104,7 @@ def _directories(number: int) -> str:
 
 
 def _changes(scan: ScanTotals) -> str:
-    words = [
-        f"{getattr(scan, word):,} {word}" for word in ("added", "modified", "moved", "deleted", "unchanged")
-    ]
+    words = [f"{getattr(scan, word):,} {word}" for word in (*_CHANGES, "unchanged")]
     words += [f"{scan.held_back:,} deletions held back"] if scan.held_back else []
     words += [f"{scan.unsettled:,} still being written"] if scan.unsettled else []
     return ", ".join(words)
@@ -130,14 +150,20 @@ def _problem_group(kind: str, group: ProblemGroup) -> list[str]:
     ]
 
 
-def _notes(result: RunResult, *, embedded: bool, dry_run: bool) -> list[str]:
+def _notes(result: RunResult, *, embedded: bool, probe: bool, dry_run: bool) -> list[str]:
     notes = list(result.notes)
+    retrying = result.totals.retrying
     if dry_run:
         notes.append("this was a dry run: nothing was written, nothing was sent")
-    elif embedded and result.outbox_messages:
+        return notes
+    if retrying:
+        again = wording.count(retrying, "file is", "files are")
+        notes.append(f"{again} tried again later: {'the next run' if embedded else 'a worker'} takes them up")
+    if embedded and not probe and result.outbox_messages:
         waiting = wording.count(result.outbox_messages, "message waits", "messages wait")
         notes.append(
             f"no broker is configured: {waiting} in the outbox. To send them, run again with"
-            " --broker amqp://HOST/ (or SCANNER_BROKER_URL, or broker_url in scanner.toml)"
+            " --broker amqp://HOST/ (or SCANNER_BROKER_URL, or broker_url in scanner.toml);"
+            " to have the files looked into here, without --no-probe"
         )
     return notes
