@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import structlog
 
+from scanner import paths
 from scanner.app.broker_side import BrokerSide
 from scanner.app.progress import Dispatched, RunRequest
 from scanner.app.wiring import broker_side_settings
@@ -145,6 +146,11 @@ class Dispatch:
             await stop(self._watching)
             await self._side.stop(_STOP_SOON_S if soon else _STOP_WITHIN_S)
 
+    def processed_in(self, library: str) -> int:
+        """Return how many files of a library have a result from this run."""
+        collect = None if self._side is None else self._side.report.collect
+        return 0 if collect is None else collect.libraries.get(paths.readable(library), 0)
+
     @property
     def progress(self) -> Dispatched | None:
         """How far it is; None without a broker side."""
@@ -156,7 +162,7 @@ class Dispatch:
             tasks_confirmed=relay.tasks,
             messages_confirmed=relay.messages,
             processes=self.processes,
-            processed=0 if collect is None else collect.ok + collect.failed + collect.retrying,
+            processed=0 if collect is None else collect.processed,
             failures={} if collect is None else collect.failures,
             left=self.tasks if self._settings.embedded_broker else None,
             files_at_once=0 if work is None else work.limit,

@@ -175,6 +175,9 @@ class _Run:
         scanned = [part for part in self._parts if part.scan is not None]
         libraries = [part.library_id for part in scanned if part.library_id is not None]
         await self._dispatch.finish(libraries, scanned=bool(scanned), stopped=self._stop.is_set)
+        for part in self._parts:
+            if part.phase == phase:
+                part.phase = Phase.INTERRUPTED if self._stop.is_set() else Phase.DONE
 
     # The scans
 
@@ -285,7 +288,12 @@ class _Run:
             return None
         if part.totals is not None:
             failed, retrying = (held.states.get(state, 0) for state in ("failed", "retrying"))
-            part.totals = dataclasses.replace(part.totals, failed=failed, retrying=retrying)
+            part.totals = dataclasses.replace(
+                part.totals,
+                processed=self._dispatch.processed_in(part.name),
+                failed=failed,
+                retrying=retrying,
+            )
         return held
 
     def _result(self, holdings: tuple[LibraryHoldings, ...]) -> RunResult:

@@ -26,6 +26,7 @@ from scanner.catalog.verdicts import Standing, Verdict
 from scanner.message import ErrorKind, Result, ResultBatch
 
 _HIGHEST_ID = 2**63 - 1
+_PROCESSED: frozenset[Verdict] = frozenset({"ok", "failed", "retrying"})
 
 
 class Delayed(NamedTuple):
@@ -73,6 +74,8 @@ class Applied:
     unknown: int = 0
     letters: int = 0
     kinds: dict[ErrorKind, int] = field(default_factory=dict)
+    libraries: dict[str, int] = field(default_factory=dict)
+    """How many files were processed (ok, failed or to be retried), by the library's readable name."""
 
 
 def apply(
@@ -173,16 +176,18 @@ class _Taking:
                 continue
             name = rows.encoded_name(result)
             verdict = standing.take(batch.status, result, name)
-            self._note(verdict, standing, result, name, batch.worker)
+            self._note(verdict, standing, result, name, batch)
 
     def _note(
-        self, verdict: Verdict, standing: Standing, result: Result, name: str | None, worker: str
+        self, verdict: Verdict, standing: Standing, result: Result, name: str | None, batch: ResultBatch
     ) -> None:
         applied = self.applied
+        if verdict in _PROCESSED:
+            applied.libraries[batch.library] = applied.libraries.get(batch.library, 0) + 1
         setattr(applied, verdict, getattr(applied, verdict) + 1)
         match verdict:
             case "ok":
-                self._media[standing.id] = rows.row_of(result, worker, self._now, name)
+                self._media[standing.id] = rows.row_of(result, batch.worker, self._now, name)
             case "renamed":
                 self._names[standing.id] = rows.name_row_of(result.name, name)
             case "cleared":

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from scanner.catalog.results import Applied
 from scanner.retry import Patience
 
+_LIBRARIES_SHOWN = 30
+
 
 class CollectState(enum.StrEnum):
     """What the collector does at the moment."""
@@ -46,8 +48,8 @@ class CollectStatus:
 
     `ok`, `failed`, `retrying`, `gone` and `changed` are those that changed a file, `cleared` those that cleared
     what was derived from a deleted one, `dropped` those that changed nothing: repeated, late or of a file that
-    is not here. `failures` counts failed and retrying ones by kind of error, `letters` messages that nobody
-    could read.
+    is not here. `failures` counts failed and retrying ones by kind of error, `libraries` processed ones by the
+    library's readable name, `letters` messages that nobody could read.
     """
 
     state: CollectState = CollectState.STARTING
@@ -64,6 +66,12 @@ class CollectStatus:
     letters: int = 0
     reconnects: int = 0
     failures: dict[str, int] = field(default_factory=dict)
+    libraries: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def processed(self) -> int:
+        """How many files were processed, whatever came of it."""
+        return self.ok + self.failed + self.retrying
 
 
 @dataclass(slots=True)
@@ -76,6 +84,7 @@ class Tally:
     connected: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    libraries: Counter[str] = field(default_factory=Counter)
 
     def show(self, state: CollectState, detail: str = "", *, connected: bool | None = None) -> None:
         """Change the state, and tell if it is another one."""
@@ -92,6 +101,7 @@ class Tally:
         self.counts["dropped"] += applied.repeated + applied.renamed + applied.stale + applied.unknown
         self.counts["letters"] += applied.letters
         self.failures.update(applied.kinds)
+        self.libraries.update(applied.libraries)
 
     @property
     def snapshot(self) -> CollectStatus:
@@ -101,5 +111,6 @@ class Tally:
             detail=self.detail,
             connected=self.connected,
             failures=dict(self.failures),
+            libraries=dict(self.libraries.most_common(_LIBRARIES_SHOWN)),
             **self.counts,
         )
