@@ -1,14 +1,16 @@
 """What an image's header says; no pixel is decoded, whatever size it claims.
 
-Pillow reads headers lazily in all formats but WebP and AVIF, which it loads whole as it opens them: their
-headers are read here, and HEIF's, which it does not know. A crash here costs one file.
+Pillow opens images without decoding them, but for WebP, AVIF and icons: their headers are read here, as are
+those of HEIF, which it does not know. A crash here costs one file.
 """
 
 import datetime
+import io
+import logging
 import re
 import struct
+import warnings
 from collections.abc import Callable
-from typing import BinaryIO, cast
 
 from PIL import Image, UnidentifiedImageError
 
@@ -16,6 +18,9 @@ from scanner.message import Media
 from scanner.probe.file import MediaFile, ProbeError
 from scanner.probe.source import Source
 
+# Pillow's words on a damaged file are for nobody: not for stderr, where they would land without a handler.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+logging.getLogger("PIL").propagate = False
 # The size an image claims does no harm to who never decodes it; Pillow's warning would.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -26,11 +31,12 @@ _DATE_TIME, _EXIF_PART, _DATE_ORIGINAL, _DATE_DIGITIZED, _OFFSET_ORIGINAL = (
     0x9004,
     0x9011,
 )
-_EAGER = frozenset({"AVIF", "WEBP"})
+_EAGER = frozenset({"AVIF", "ICO", "WEBP"})
 _NOT_IMAGES = frozenset({"BUFR", "FITS", "GRIB", "HDF5", "IPTC", "MCIDAS", "MPEG", "SPIDER"})
 _READ_WITH_TAGS = frozenset({"JPEG", "MPO", "TIFF"})
 _MOST_CHUNKS = 64
 _LONGEST_EXIF = 1024 * 1024
+_LONGEST_ICON = 6 + 16 * 256
 _LONGEST_ITEMS = 256 * 1024
 _BRANDS = {b"avif": "avif", b"avis": "avif", b"heic": "heif", b"heix": "heif", b"mif1": "heif"}
 _SPATIAL_EXTENTS = re.compile(rb"ispe\0{4}(.{8})", re.DOTALL)
@@ -46,7 +52,8 @@ def look(file: MediaFile) -> Media:
     """
     source = Source(file)
     try:
-        media = _webp(source) or _boxed(source) or _opened(source)
+        with warnings.catch_warnings(action="ignore"):
+            media = _webp(source) or _boxed(source) or _icon(source) or _opened(source)
     except UnidentifiedImageError as error:
         raise source.failure or ProbeError("unsupported", "no image format that is known here") from error
     except (MemoryError, ProbeError):
@@ -61,17 +68,18 @@ def look(file: MediaFile) -> Media:
 
 
 def as_image(media: Media) -> Media:
-    """Return what FFmpeg says of a still picture as an image; anything else as it is."""
-    if len(media.streams) != 1 or media.streams[0].type != "video" or media.duration_s:
+    """Return what FFmpeg says of a still picture as an image; a film as it is."""
+    if media.duration_s or any(stream.type != "video" for stream in media.streams):
         return media
-    return Media(container=media.container, width=media.streams[0].width, height=media.streams[0].height)
+    picture = media.streams[0]
+    return Media(container=media.container, width=picture.width, height=picture.height)
 
 
 def _opened(source: Source) -> Media:
     if not _formats:
         Image.init()
         _formats.extend(name for name in Image.ID if name not in _EAGER | _NOT_IMAGES)
-    with Image.open(cast("BinaryIO", source), formats=_formats) as image:
+    with Image.open(io.BufferedReader(source), formats=_formats) as image:
         return Media(
             container=(image.format or "").lower() or None,
             width=image.width,
@@ -148,6 +156,18 @@ def _webp(source: Source) -> Media | None:
     if media.width is None:
         raise ProbeError("corrupt", "WebP without an image")
     return media
+
+
+def _icon(source: Source) -> Media | None:
+    """Return the size of an icon's largest picture, by its directory; None for other files."""
+    head = source.read(_LONGEST_ICON)
+    source.seek(0)
+    count = int.from_bytes(head[4:6], "little")
+    if head[:4] != b"\0\0\1\0" or not 0 < count <= (len(head) - 6) // 16:
+        return None
+    sizes = [(head[place] or 256, head[place + 1] or 256) for place in range(6, 6 + 16 * count, 16)]
+    width, height = max(sizes)
+    return Media(container="ico", width=width, height=height)
 
 
 def _canvas(chunk: bytes) -> tuple[int, int]:

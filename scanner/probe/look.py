@@ -16,26 +16,13 @@ from scanner.probe.file import MediaFile, ProbeError
 Mark = Literal["image", "container"]
 
 _IMAGE_MARKS = (
-    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"8BPS", b"DDS "),
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"8BPS", b"\0\0\1\0"),
     *(b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x4f\xff\x51", b"\xff\x0a", b"\x76\x2f\x31\x01", b"qoif"),
-    *(b"P4\n", b"P5\n", b"P6\n"),
+    *(b"DDS ", b"P4\n", b"P5\n", b"P6\n"),
 )
 _CONTAINER_MARKS = (
     *(b"\x1a\x45\xdf\xa3", b"OggS", b"fLaC", b"ID3", b"FLV\1", b"\x30\x26\xb2\x75", b".RMF", b"MThd", b"FORM"),
-    *(
-        b"RIFF",
-        b"RF64",
-        b"wvPK",
-        b"MAC ",
-        b"TTA1",
-        b"MPCK",
-        b"MP+",
-        b"DSD ",
-        b"FRM8",
-        b"caff",
-        b"#!AMR",
-        b".snd",
-    ),
+    *(b"RF64", b"wvPK", b"MAC ", b"TTA1", b"MPCK", b"MP+", b"DSD ", b"FRM8", b"caff", b"#!AMR", b".snd"),
     *(b"\0\0\1\xba", b"\0\0\1\xb3", b"tBaK", b"OFR ", b"\x06\x0e\x2b\x34"),
 )
 _BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})

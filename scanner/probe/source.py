@@ -8,6 +8,7 @@ as the end of the file and is found in `failure`, which whoever gave out a Sourc
 
 import io
 import os
+from typing import Any
 
 from scanner.message import ErrorKind
 from scanner.probe.file import MediaFile, ProbeError
@@ -16,10 +17,11 @@ MOST_BYTES = 256 * 1024 * 1024
 """What may be read of one file: many times an honest header or index."""
 
 
-class Source:
-    """The part of a binary file that parsers call; `name` holds nothing but an extension, as a hint."""
+class Source(io.RawIOBase):
+    """A media file for parsers; `name` holds nothing but an extension, as a hint."""
 
     def __init__(self, file: MediaFile, name: str = "") -> None:
+        super().__init__()
         self.name = name
         self.failure: ProbeError | None = None
         self._left = MOST_BYTES
@@ -51,6 +53,20 @@ class Source:
     def tell(self) -> int:
         """Return the position."""
         return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer from the position; return how many bytes came."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readable(self) -> bool:
+        """Tell that it is."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that it is."""
+        return True
 
     def refuse(self, url: str, _flags: int, _options: dict[str, str]) -> io.BytesIO:
         """Give an empty file in place of another that a playlist or a reference names, and fail."""
