@@ -49,9 +49,7 @@ def listed(
 ) -> Iterator[FoundFile]:
     """Yield the files that match and failed, or are to be tried again, by id from `after` on."""
     query = _failing(database, wanted, *search.COLUMNS).where(files.c.id > after)
-    with database.unbuffered() as connection:
-        for row in connection.execute(query.order_by(files.c.id).limit(limit)):
-            yield search.found(row)
+    return search.streamed(database, query.order_by(files.c.id).limit(limit))
 
 
 def retry(

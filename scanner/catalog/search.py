@@ -121,9 +121,13 @@ def files(
 ) -> Iterator[FoundFile]:
     """Yield the files that match, by id from `after` on, without holding all of them."""
     query = joined(*COLUMNS).where(*conditions(wanted, database.dialect), files_table.c.id > after)
-    with database.unbuffered() as connection:
-        for row in connection.execute(query.order_by(files_table.c.id).limit(limit)):
-            yield found(row)
+    return streamed(database, query.order_by(files_table.c.id).limit(limit))
+
+
+def streamed(database: Database, query: Select[Any]) -> Iterator[FoundFile]:
+    """Yield the files of a query of `COLUMNS`; closing the iterator early leaves nothing open."""
+    with database.unbuffered() as connection, connection.execute(query) as rows:
+        yield from map(found, rows)
 
 
 def joined(*columns: Any) -> Select[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from scanner.broker.api import Broker, ConsumingSession, Delivery, Source
-from scanner.errors import BrokerError, BrokerUnavailable
+from scanner.errors import BrokerError, BrokerUnavailable, DatabaseError
 from scanner.retry import Outage, persist
 from scanner.services.collect.committing import Taker
 from scanner.services.collect.reading import Read
@@ -32,6 +32,7 @@ class Intake:
         self._settings, self._tally = settings, tally
         self._draining = asyncio.Event()
         self._refusing = ""
+        self._database_error: DatabaseError | None = None
 
     def drain(self) -> None:
         """Ask for the end: what was delivered is taken, nothing more."""
@@ -54,6 +55,8 @@ class Intake:
                 f"{error}; tried for {outage.lasted_s:.0f} s. Start the broker or correct --broker: "
                 "results wait in their queue"
             ) from error
+        if self._database_error is not None:
+            raise self._database_error
 
     async def _work(self, outage: Outage) -> None:
         """Work over one session; one that ends because of a newer version is not replaced."""
@@ -73,6 +76,9 @@ class Intake:
         except BrokerError:
             self._tally.counts["reconnects"] += 1
             raise
+        except DatabaseError as error:
+            # It was waited for; another session would only count as a delivery of what this one has in hand.
+            self._database_error = error
         finally:
             await stop(*others)
             await self._taker.close()

@@ -94,7 +94,8 @@ def _read(read: Read, delivery: Delivery, take: Callable[[Delivery], None]) -> N
         read.newer.append(delivery)
         read.newer_text = str(error)
     except Unreadable as error:
-        read.letters.append(letter_of(delivery, str(error)))
+        said = delivery.headers.get(REASON_HEADER)
+        read.letters.append(letter_of(delivery, f"{said}: {error}" if said else str(error)))
         read.answers.append(Answer(None, *_beside(delivery)))
 
 

@@ -5,16 +5,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from scanner.catalog import schema
+from scanner.catalog import results, schema
 from scanner.catalog.engine import Database
+from scanner.catalog.results import Answer
 from scanner.catalog.tables import metadata
 from scanner.errors import DatabaseRefused, DatabaseUnavailable
+from scanner.message import Result, ResultBatch, ResultError
 
 
 def set_schema(database: Database, revision: str) -> None:
@@ -94,6 +97,64 @@ def test_an_older_schema_is_copied_and_upgraded_on_sqlite_and_refused_on_postgre
     with Database(f"sqlite:///{copy}") as copied:
         assert schema.current_schema(copied) == known
     assert schema.catalog_uuid(database) == before
+
+
+def test_a_catalog_of_the_first_schema_keeps_everything_and_takes_results(database_url: str) -> None:
+    with Database(database_url) as database:
+        _migrate_to(database, "0001")
+        with database.write() as connection:
+            for statement in _OF_THE_FIRST_SCHEMA.split(";"):
+                connection.execute(text(statement))
+        before = _contents(database)
+        schema.upgrade(database)
+        assert schema.current_schema(database) == schema.SCHEMA
+        assert {name: rows for name, rows in _contents(database).items() if name in before} == before
+        applied = results.apply(database, "the-uuid", [Answer(_one_failure("the-uuid"))])
+        assert applied.failed == 1
+        with database.read() as connection:
+            query = text("SELECT state, error, error_kind, name FROM files")
+            assert connection.execute(query).all() == [(3, "no", "corrupt", "1.mkv")]
+
+
+_OF_THE_FIRST_SCHEMA = """
+INSERT INTO catalog (id, uuid, created_at) VALUES (1, 'the-uuid', 0);
+INSERT INTO libraries (id, name, host, root, created_at) VALUES (1, 'films', 'h', '/films', 0);
+INSERT INTO scans (id, library_id, kind, options, state, started_at) VALUES (1, 1, 'full', '', 'completed', 0);
+INSERT INTO directories (id, library_id, path_key, path, digest) VALUES (1, 1, 'k', '', 'd');
+INSERT INTO files (id, directory_id, name, size, mtime_ns, kind, state, revision, content)
+VALUES (17, 1, '1.mkv', 3, 5, 1, 1, 1, 1);
+INSERT INTO outbox (scan_id, message_id, routing_key, task_count, created_at, body)
+VALUES (1, 'm', 'tasks', 1, 0, 'x')
+"""
+
+
+def _migrate_to(database: Database, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_folder()).replace("%", "%%"))
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def _contents(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """Return the rows of every table of the first schema, in its columns."""
+    found = {}
+    with database.read() as connection:
+        for table in inspect(connection).get_table_names():
+            if table in {"alembic_version", "media", "letters"}:
+                continue
+            columns = [
+                row["name"] for row in inspect(connection).get_columns(table) if row["name"] != "error_kind"
+            ]
+            found[table] = [
+                tuple(row) for row in connection.execute(text(f"SELECT {', '.join(columns)} FROM {table}"))
+            ]
+    return found
+
+
+def _one_failure(catalog: str) -> ResultBatch:
+    failure = Result(17, 1, 1, 0, 3, "5", 0.1, error=ResultError("corrupt", "no"))
+    return ResultBatch(1, catalog, "host:1", "m", "films", "failed", [failure])
 
 
 def test_two_processes_that_open_a_fresh_database_at_once_agree(database_url: str) -> None:
