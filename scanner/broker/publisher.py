@@ -115,17 +115,16 @@ class Publisher:
             BrokerRefused: `catalog` is not a UUID (nothing is declared), or the broker refuses the queue.
             BrokerUnavailable: the session is lost.
         """
-        if catalog in self._declared:
-            return
         check_catalog(catalog)
-        queue = self._topology.results_queue(catalog)
         try:
-            with translated(self._session.settings):
-                await self._clock.patiently(self._declare(queue))
+            async with self._control_lock:
+                if catalog not in self._declared:
+                    with translated(self._session.settings):
+                        await self._clock.patiently(self._declare(self._topology.results_queue(catalog)))
+                    self._declared.add(catalog)
         except BrokerUnavailable as error:
             self._session.fail(error)
             raise
-        self._declared.add(catalog)
 
     async def _declare(self, queue: Queue) -> None:
         """Declare on a channel of its own: a refusal closes the channel, and costs nothing else."""

@@ -13,6 +13,7 @@ from scanner.broker.api import DEAD, REASON_HEADER, Outcome, Source, retry_route
 from scanner.broker.topology import DELIVERY_LIMIT
 from scanner.errors import BrokerRefused, BrokerUnavailable
 from tests.contract.bench import Bench, Talk, batch, ids, outgoing, take, wait_for_depth
+from tests.support import amqp as amqp_calls
 
 FOREIGN = "00000000-0000-4000-8000-000000000001"
 
@@ -159,6 +160,29 @@ def test_rabbitmq_keeps_results_for_a_collector_that_is_not_there_yet(on_rabbitm
     queue = f"{on_rabbitmq.prefix}.results.{FOREIGN}"
     assert on_rabbitmq.node.queue_depth(queue) == 1
     on_rabbitmq.node.delete_queue(queue)
+
+
+def test_a_results_queue_with_other_arguments_is_refused_by_name_and_the_session_stands(
+    on_rabbitmq: Bench,
+) -> None:
+    """A refusal costs the one catalog, not what is published beside it."""
+    node = on_rabbitmq.node
+    assert node is not None
+    queue = f"{on_rabbitmq.prefix}.results.{FOREIGN}"
+    amqp_calls.declare_queue(node.url(), queue)
+
+    async def scenario(talk: Talk) -> None:
+        publisher = await talk.publisher()
+        with pytest.raises(BrokerRefused, match=queue):
+            await publisher.declare_results(FOREIGN)
+        assert publisher.error is None
+        assert (await publisher.publish(batch(3))).confirmed == (1, 2, 3)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(publisher.declare_results(on_rabbitmq.catalog))
+
+    on_rabbitmq.run(scenario)
+    node.delete_queue(queue)
 
 
 def test_rabbitmq_brings_a_retry_back_after_its_delay(on_rabbitmq: Bench) -> None:
