@@ -185,15 +185,13 @@ def _fetched(cache: Path) -> dict[str, list[tuple[str, Facts]]]:
         download = ["download", "--no-deps", "--no-binary", "guessit", "--dest", str(cache), source]
         subprocess.run([*pip, *download], check=True)
     with tarfile.open(next(cache.glob("guessit-*.tar.gz"))) as archive:
-        texts = {
-            Path(member.name).name: archive.extractfile(member) for member in archive if "/test/" in member.name
-        }
-        read = {name: file.read().decode() for name, file in texts.items() if file}
+        files = {member.name.partition("/guessit/test/")[2]: archive.extractfile(member) for member in archive}
+        read = {name: file.read().decode() for name, file in files.items() if name and file}
     corpora = {f"guessit, {name}": list(_entries(read[name])) for name in _OWN_FILES}
     for name in sorted(read):
         if name.endswith(".json") and '"release_name"' in read[name]:
             tests = json.loads(read[name])["entries"]
-            corpora[f"others, {name}"] = [(test["release_name"], test["expected"]) for test in tests]
+            corpora[f"others, {Path(name).name}"] = [(test["release_name"], test["expected"]) for test in tests]
     return corpora
 
 

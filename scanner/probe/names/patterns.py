@@ -13,7 +13,7 @@ from scanner.probe.names import release
 from scanner.probe.names.words import YEAR, Folder, Titled, clean, key, titled
 
 _EPISODE = re.compile(
-    r"(?<![^\W_])[sS](\d{1,4})[ ._-]{0,3}(?:[eE][pP]?|[xX](?!26[45]))[ ._]?(\d{1,4})"
+    r"(?<![^\W_])[sS](\d{1,4})[ ._-]{0,3}(?:[xX]?[eE][pP]?|[xX](?!26[45]))[ ._]?(\d{1,4})"
     r"((?:(?:[ ._]?[-+&][ ._]?|[ ._])?(?:[sS]\d{1,4})?[eE][pP]?\d{1,4}){0,30}(?:[-+&]\d{1,3}){0,30})"
     r"(?:v\d)?(?![^\W_])"
 )
