@@ -28,11 +28,14 @@ def guess(place: str) -> Name:
 def _named(found: Mapping[str, Any]) -> Name:
     episodes = _numbers(found.get("episode"))
     seasons = _numbers(found.get("season"))
-    kind = found.get("type")
+    title, kind = _text(found.get("title")), found.get("type")
+    says_kind = kind == "episode" or (
+        kind == "movie" and title
+    )  # its word for what it knows nothing of is movie
     day = found.get("date")
     return Name(
-        title=_text(found.get("title")),
-        type=kind if kind in {"movie", "episode"} else None,
+        title=title,
+        type=kind if says_kind else None,
         year=next(iter(_numbers(found.get("year"))), None),
         season=seasons[0] if seasons else None,
         episode=episodes[0] if episodes else None,

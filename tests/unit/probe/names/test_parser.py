@@ -192,6 +192,12 @@ def test_guessit_is_imported_only_when_a_name_needs_it() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
+@pytest.mark.parametrize("place", ["", "/", ".mkv", "1080p.mkv"])
+def test_name_without_a_title_is_no_film(place: str, full: NameParser) -> None:
+    name = full.parse(place, "video")
+    assert (name.title, name.type) == (None, None)
+
+
 def test_failing_guessit_costs_nothing_but_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: str) -> None:
         raise RecursionError
