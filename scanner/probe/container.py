@@ -81,14 +81,18 @@ def _media(container: av.container.InputContainer, hint: str) -> Media:
     if container.format.name in _REFUSED:
         raise ProbeError("unsupported", f"{container.format.name} is not media, or plays other files")
     if len(container.streams) == 0:
-        raise ProbeError("unsupported", f"{container.format.name} without a stream is not media")
+        raise ProbeError("corrupt", f"{container.format.name} without a stream is not media")
+    streams = [_stream(stream) for stream in list(container.streams)[:_MOST_STREAMS]]
+    if all(_is_empty(stream) for stream in streams):
+        # Noise named .mp3 gets as far as here, by its name.
+        raise ProbeError("corrupt", f"no stream of what could be {container.format.name} can be read")
     # Ogg keeps a song's tags with its stream.
     tags = container.metadata or container.streams[0].metadata
     return Media(
         container=_container_name(container.format.name, tags, hint),
         duration_s=_seconds(container.duration, Fraction(1, 1_000_000)),
         bit_rate=_bounded(container.bit_rate, _MOST_BITS_S),
-        streams=[_stream(stream) for stream in list(container.streams)[:_MOST_STREAMS]],
+        streams=streams,
         chapters=list(_chapters(container)),
         tags=_tags(tags),
     )
@@ -124,6 +128,13 @@ def _stream(stream: av.stream.Stream) -> Stream:
         found.channels = _bounded(context.channels, 1 << 16)
         found.sample_rate = _bounded(context.sample_rate, 1 << 31)
     return found
+
+
+def _is_empty(stream: Stream) -> bool:
+    """Tell whether nothing is known of a stream whose codec is: a size, or how often it was sampled."""
+    if stream.codec in {None, "svg"} or stream.type not in {"video", "audio"}:
+        return False
+    return stream.width is None and stream.sample_rate is None
 
 
 def _add_picture(found: Stream, stream: Any, context: Any) -> None:

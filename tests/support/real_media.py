@@ -30,7 +30,14 @@ SDISTS = (
 )
 DEBS = (
     *SHORT_DEBS,
-    *("gcompris-qt-data", "kodi-data", "libimage-exiftool-perl", "pingus-data", "python3-pygame"),
+    *(
+        "gcompris-qt-data",
+        "hedgewars-data",
+        "kodi-data",
+        "libimage-exiftool-perl",
+        "pingus-data",
+        "python3-pygame",
+    ),
     *("qtmultimedia5-examples", "wesnoth-1.16-music", "xine-ui"),
 )
 """Not taken: pillow-heif, whose formats no ffprobe of Debian 12 knows, so that nothing can be compared."""
