@@ -23,7 +23,18 @@ import psutil  # type: ignore[import-untyped]
 
 import scanner
 from scanner.probe import frames
-from scanner.probe.frames import BEATS, CELLS_BYTES, CELLS_FORMAT, OPENED, STARTED, Chunk, RootCheck, Start
+from scanner.probe.frames import (
+    BEATS,
+    CELLS_BYTES,
+    CELLS_FORMAT,
+    HOLD,
+    OPENED,
+    READ,
+    STARTED,
+    Chunk,
+    RootCheck,
+    Start,
+)
 from scanner.probe.jobs import Job, ProbeSettings, Verdict
 
 Cause = Literal["crashed", "timeout", "recycled"]
@@ -70,7 +81,7 @@ class Child:
         """
         self._owner, self._loop = owner, asyncio.get_running_loop()
         self.unanswered: deque[Entry] = deque()
-        self.asked = self._heard = 0
+        self.asked = self.heard = self._charged = 0
         self.is_ready = self.is_leaving = self.is_stuck = self.has_ended = self.is_killed = False
         self.cause: Cause | None = None
         self.error = ""
@@ -116,7 +127,7 @@ class Child:
     @property
     def is_in_hand(self) -> bool:
         """Whether the first of what is unanswered was begun."""
-        return bool(self.unanswered) and self._cells[STARTED] > self._heard
+        return bool(self.unanswered) and self._cells[STARTED] > self.heard
 
     @property
     def is_opening(self) -> bool:
@@ -178,6 +189,15 @@ class Child:
                 self.is_stuck = True
                 self._stop_listening()
                 self._owner.ended(self)
+
+    def newly_read(self) -> int:
+        """Return how many bytes it has read since the last call, where a rate is set."""
+        before, self._charged = self._charged, self._cells[READ]
+        return self._charged - before
+
+    def hold(self, is_dry: bool) -> None:
+        """Let it rest in the middle of a long file, or go on."""
+        self._cells[HOLD] = is_dry
 
     def last_words(self) -> str:
         """Return how it ended, with the last of what it wrote to stderr; it is to be escaped."""
@@ -248,7 +268,7 @@ class Child:
         verdicts = self._reader.verdicts()
         if len(verdicts) > len(self.unanswered):
             raise frames.NotAFrame("answers to nothing")
-        self._heard += len(verdicts)
+        self.heard += len(verdicts)
         if verdicts:
             self._owner.answered(self, [(self.unanswered.popleft(), verdict) for verdict in verdicts])
 

@@ -2,7 +2,7 @@
 
 To the process goes one `Start`, then `Chunk` and `RootCheck`; from it comes one `Hello`, then a `Verdict` for
 each thing asked, in order, each written the moment it is reached: what a process answered before it died is
-in the pipe. What it is at is in three cells of shared memory, which outlive it, too.
+in the pipe. What it is at is in a few cells of shared memory, which outlive it, too.
 """
 
 import struct
@@ -18,7 +18,11 @@ OPENED: Final = 1
 """The cell that equals `STARTED` from when the file in hand has been opened."""
 BEATS: Final = 2
 """The cell that moves while a long file makes progress."""
-CELLS_BYTES: Final = 24
+READ: Final = 3
+"""The cell that counts the bytes read, where a rate is set."""
+HOLD: Final = 4
+"""The cell that the pool sets while nothing more is to be read."""
+CELLS_BYTES: Final = 40
 CELLS_FORMAT: Final = "Q"
 
 _LENGTH = struct.Struct("<I")

@@ -43,8 +43,7 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
 
     `result` is the JSON of a `scanner.message.Result`, ready for a result message, whatever the status.
     `opened` is false for a file that hung in its opening until its time was up: its mount may be dead.
-    `opened_s` is how long the file took to open, `read_bytes` how much was read (0 where no rate is set).
-    `text` is the error's sentence.
+    `opened_s` is how long the file took to open, `text` the error's sentence.
     """
 
     key: int
@@ -53,7 +52,6 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     error_kind: ErrorKind | None = None
     text: str = ""
     opened_s: float = 0.0
-    read_bytes: int = 0
     opened: bool = True
 
 

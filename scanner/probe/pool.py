@@ -181,8 +181,8 @@ class Pool:
         if post.group is not None:
             post.group.learn(answers, now_s - post.measured_s)
         post.measured_s = now_s
+        self._bucket.take(child.newly_read())
         for (_, done), verdict in answers:
-            self._bucket.take(verdict.read_bytes)
             _tell(done, verdict)
         if not child.unanswered:
             self._release(child, post)
@@ -199,8 +199,8 @@ class Pool:
             room = 2 * self._settings.processes - len(self._stuck)
             log.error("probe.process_stuck", pid=child.pid, stuck=len(self._stuck), room_for=room)
         if not self._is_stopping:
-            if not child.asked and cause == "crashed":
-                self._pause_starts(child)
+            if cause == "crashed" and not child.heard and not child.is_in_hand:
+                self._back_off(verdicts.sentence(child.error or child.last_words()))
             self._settle(child, post.group, cause)
         self._changed.set()
         self._dispatch()
@@ -257,9 +257,6 @@ class Pool:
             return False
         return True
 
-    def _pause_starts(self, child: Child) -> None:
-        self._back_off(verdicts.sentence(child.error or child.last_words()))
-
     def _back_off(self, trouble: str) -> None:
         """Let some time pass before the next start: what fails at once would fail for ever."""
         pause_s = min(_FIRST_PAUSE_S * 2.0**self._failed_starts, _LONGEST_PAUSE_S)
@@ -306,8 +303,8 @@ class Pool:
     async def _tick(self) -> None:
         then_s = time.monotonic()
         while True:
-            is_idle = all(child.is_free for child in self._children) and not self._roots.children
-            await asyncio.sleep(_IDLE_TICK_S if is_idle else _TICK_S)
+            is_busy = self._groups.waiting or not all(child.is_free for child in self._children)
+            await asyncio.sleep(_TICK_S if is_busy or self._roots.is_busy else _IDLE_TICK_S)
             now_s = time.monotonic()
             try:
                 self._look(min(now_s - then_s, _LONGEST_STEP_S))
@@ -320,7 +317,10 @@ class Pool:
         """Look after all processes: who died, who hangs, whose time is up."""
         for group in self._groups.by_name.values():
             group.hanging = 0
+        is_dry = self._bucket.is_dry
         for child, post in list(self._children.items()):
+            self._bucket.take(child.newly_read())
+            child.hold(is_dry)
             child.look(elapsed_s)
             if not child.has_ended and not child.is_stuck:
                 self._judge(child, post)

@@ -13,17 +13,29 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
 from scanner.probe import frames, limits
 from scanner.probe.examine import Examiner, Exhausted, state_of
-from scanner.probe.frames import BEATS, CELLS_BYTES, CELLS_FORMAT, OPENED, STARTED, Chunk, Hello, Request, Start
+from scanner.probe.frames import (
+    BEATS,
+    CELLS_BYTES,
+    CELLS_FORMAT,
+    HOLD,
+    OPENED,
+    READ,
+    STARTED,
+    Chunk,
+    Hello,
+    Request,
+    Start,
+)
 from scanner.probe.handlers import Handlers
 from scanner.probe.jobs import Job, Verdict
 
 _READ_BYTES = 1 << 20
+_REST_S = 0.02
 
 
 class _Pipes:
@@ -72,16 +84,37 @@ class _Cells:
         """Note progress."""
         self._memory[BEATS] += 1
 
+    def read(self, read_bytes: int) -> None:
+        """Note how much was read so far."""
+        self._memory[READ] = read_bytes
 
-def _pacer(cells: _Cells, rate_bytes_s: float) -> Callable[[int], None]:
-    """Return what a long reader calls after each piece: a sign of life, and a rest if there is a rate."""
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing more is to be read for now."""
+        return bool(self._memory[HOLD])
 
-    def pace(read_bytes: int) -> None:
-        cells.beat()
-        if rate_bytes_s:
-            time.sleep(read_bytes / rate_bytes_s)
 
-    return pace
+class _Meter:
+    """Tells the pool what is read, if there is a rate, and rests when that is used up."""
+
+    def __init__(self, cells: _Cells, rate_bytes_s: float) -> None:
+        self._cells, self._rate = cells, rate_bytes_s
+        self._before = _read_bytes()
+
+    def note(self) -> None:
+        """Tell what was read so far."""
+        if self._rate:
+            self._cells.read(max(0, _read_bytes() - self._before))
+
+    def pace(self, read_bytes: int) -> None:
+        """Give a sign of life after a piece of a long file, and rest as long as the rate asks for."""
+        self._cells.beat()
+        if self._rate:
+            self.note()
+            time.sleep(read_bytes / self._rate)
+            while self._cells.is_held:
+                time.sleep(_REST_S)
+                self._cells.beat()
 
 
 def _read_bytes() -> int:
@@ -93,35 +126,15 @@ def _read_bytes() -> int:
         return 0
 
 
-def _measured(examine: Callable[[Job], Verdict]) -> Callable[[Job], Verdict]:
-    """Return `examine` with the bytes that it read in its verdict."""
-
-    def measured(job: Job) -> Verdict:
-        before = _read_bytes()
-        verdict = examine(job)
-        return Verdict(
-            verdict.key,
-            verdict.status,
-            verdict.result,
-            verdict.error_kind,
-            verdict.text,
-            verdict.opened_s,
-            max(0, _read_bytes() - before),
-        )
-
-    return measured
-
-
 class _Service:
     """One process at work."""
 
     def __init__(self, start: Start, pipes: _Pipes) -> None:
         settings = start.settings
         self._pipes, self._cells = pipes, _Cells(start.cells)
-        rate = settings.io_rate_mib_s * (1 << 20) / settings.processes
-        handlers = Handlers.load(start.handlers, settings, _pacer(self._cells, rate))
-        examiner = Examiner(handlers, self._cells.opened, limits.too_much(settings))
-        self._examine = _measured(examiner.examine) if rate else examiner.examine
+        self._meter = _Meter(self._cells, settings.io_rate_mib_s * (1 << 20))
+        handlers = Handlers.load(start.handlers, settings, self._meter.pace)
+        self._examiner = Examiner(handlers, self._cells.opened, limits.too_much(settings))
 
     def serve(self) -> None:
         """Answer until there is nothing more to read."""
@@ -142,10 +155,12 @@ class _Service:
 
     def _verdict(self, job: Job) -> Verdict:
         try:
-            return self._examine(job)
+            return self._examiner.examine(job)
         except Exhausted as exhausted:
             self._pipes.write(exhausted.verdict)
             leave()
+        finally:
+            self._meter.note()
 
 
 def leave() -> NoReturn:

@@ -36,6 +36,11 @@ class RootChecker:
         self._answer: asyncio.Future[Verdict | None] | None = None
         self._is_closed = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a root is being looked at."""
+        return self._one_at_a_time.locked()
+
     async def check(self, root: bytes, samples: Sequence[bytes]) -> RootState:
         """Return what a process sees at `root`, or `silent`."""
         request = RootCheck(root, list(samples))

@@ -43,7 +43,7 @@ SOURCE = dedent(
     def allocate(file):
         held = []
         while True:
-            held.append(bytearray(16 << 20))
+            held.append(bytes(16 << 20))
 
 
     def hang(file):
@@ -161,11 +161,24 @@ SOURCE = dedent(
             os.unlink(path + ".seen")
 
 
-    derived = Derived()
+    class Paced:
+        """A handler that reads piece by piece."""
+
+        def configure(self, settings, pace):
+            self.pace = pace
+
+        def __call__(self, file):
+            stream, pieces = file.open(), open(file.path + ".pieces", "ab", buffering=0)
+            while piece := stream.read(1 << 20):
+                pieces.write(b".")
+                self.pace(len(piece))
+
+
+    derived, paced = Derived(), Paced()
     not_callable = "text"
     '''
 ).lstrip()
-NAMES = ("noop", "size", "misbehave", "derived", "not_callable")
+NAMES = ("noop", "size", "misbehave", "derived", "paced", "not_callable")
 
 
 def install(

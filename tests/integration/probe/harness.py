@@ -55,7 +55,7 @@ class Probing:
 
     def run(self, scenario: Callable[[Pool], Awaitable[None]], **settings: Any) -> None:
         """Start a pool, let `scenario` use it, stop it; nothing may be left."""
-        given = {"handlers": ("misbehave",), "processes": 2, "idle_io": False, **settings}
+        given = {"handlers": ("misbehave",), "processes": 2, "nice": 0, "idle_io": False, **settings}
         try:
             asyncio.run(self._run(scenario, ProbeSettings(**given)))
         finally:
@@ -81,6 +81,18 @@ class Probing:
     def processes(self) -> list[ProcessInfo]:
         """Return the living probe processes."""
         return marked(self.mark)
+
+    def in_hand(self) -> int:
+        """Count the probe processes that have a file of the folder open."""
+        return sum(_has_open(one.pid, f"{self.folder}/") for one in self.processes())
+
+
+def _has_open(pid: int, prefix: str) -> bool:
+    try:
+        targets = [os.readlink(f"/proc/{pid}/fd/{entry}") for entry in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:  # gone, or it closed one meanwhile
+        return False
+    return any(target.startswith(prefix) for target in targets)
 
 
 class Answers(dict[int, Verdict]):

@@ -1,6 +1,5 @@
 """No probe process outlives its worker, however that ends and whatever the process is in."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -33,7 +32,7 @@ def test_processes_in_the_middle_of_a_file_die_with_their_worker(
 ) -> None:
     probing.files(3, act)
     with _worker(probing, probing.folder) as worker:
-        wait_until(lambda: _busy(probing, worker.pid) == 3, 30, what="three processes are in a file")
+        wait_until(lambda: probing.in_hand() == 3, 30, what="three processes are in a file")
         worker.send_signal(number)
         worker.wait(20)
         assert_no_process_left(probing.mark)
@@ -52,27 +51,10 @@ def test_processes_that_are_just_starting_die_with_their_worker(probing: Probing
 def test_a_signal_to_all_of_a_service_leaves_what_is_in_hand_to_be_finished(probing: Probing) -> None:
     probing.files(3, "hang")
     with _worker(probing, probing.folder) as worker:
-        wait_until(lambda: _busy(probing, worker.pid) == 3, 30, what="three processes are in a file")
+        wait_until(lambda: probing.in_hand() == 3, 30, what="three processes are in a file")
         children = [one for one in marked(probing.mark) if one.pid != worker.pid]
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             for one in children:
                 one.signal(number)
-        assert _busy(probing, worker.pid) == 3
+        assert probing.in_hand() == 3
         assert all(one.alive for one in children)
-
-
-def _busy(probing: Probing, worker: int) -> int:
-    """Count the processes that have a file of the library open."""
-    folder = os.fspath(probing.folder)
-    return sum(
-        any(target.startswith(folder) for target in _open_files(one.pid))
-        for one in marked(probing.mark)
-        if one.pid != worker
-    )
-
-
-def _open_files(pid: int) -> list[str]:
-    try:
-        return [os.readlink(f"/proc/{pid}/fd/{entry}") for entry in os.listdir(f"/proc/{pid}/fd")]
-    except OSError:
-        return []

@@ -231,11 +231,40 @@ def test_a_rate_makes_processes_read_no_faster(probing: Probing, monkeypatch: py
         answers = Answers()
         pool.submit("library", jobs, answers)
         await wait_until_async(lambda: len(answers) and not pool.status.busy)
-        assert all(verdict.read_bytes >= 100_000 for verdict in answers.values())
         assert 10 <= len(answers) < 40
         assert pool.status.waiting == 40 - len(answers)
 
     probing.run(scenario, processes=1, io_rate_mib_s=1.0)
+
+
+def test_a_long_read_rests_within_a_file_and_its_time_does_not_run_meanwhile(
+    probing: Probing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, looks = 0.0, 0
+
+    def clock() -> float:
+        nonlocal looks
+        looks += 1
+        return now_s
+
+    monkeypatch.setattr(Bucket.__init__, "__defaults__", (clock,))
+    path = probing.file("long.mkv", "x" * (24 << 20))
+    pieces = probing.folder / "long.mkv.pieces"
+
+    async def scenario(pool: Pool) -> None:
+        nonlocal now_s
+        answers = Answers()
+        pool.submit("library", [probing.job(path)], answers)
+        await wait_until_async(lambda: pieces.exists() and pieces.stat().st_size >= 16)
+        before = looks
+        await wait_until_async(lambda: looks > before + 30)  # twice the file's time limit, at least
+        assert answers == {}
+        assert pieces.stat().st_size < 24
+        now_s = 1000.0
+        await wait_until_async(lambda: answers)
+        assert answers.statuses() == {"ok": 1}
+
+    probing.run(scenario, processes=1, io_rate_mib_s=16.0, time_limit_s=0.3, handlers=("paced",))
 
 
 def test_a_root_is_known_by_what_it_holds(probing: Probing, tmp_path: Path) -> None:
