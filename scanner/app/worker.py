@@ -9,11 +9,13 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
+from scanner.app.threaded_text import ThreadedText
 from scanner.app.wiring import broker_settings, probe_settings, publisher_settings, work_settings
 from scanner.broker.rabbit import RabbitBroker
 from scanner.config import Settings
@@ -52,7 +54,13 @@ def run_worker(settings: Settings, observe: Observe) -> WorkerResult:
     # Millions of short-lived objects, no cycles: the default thresholds cost a tenth of the throughput.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return asyncio.run(_Worker(settings, observe).run())
+    stderr = ThreadedText(sys.stderr)
+    sys.stderr = stderr
+    try:
+        return asyncio.run(_Worker(settings, observe).run())
+    finally:
+        stderr.finish()
+        sys.stderr = sys.__stderr__
 
 
 class _Worker:

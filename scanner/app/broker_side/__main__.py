@@ -8,15 +8,13 @@ or when the parent is gone, within a bounded time: a thread that needs nothing f
 import asyncio
 import gc
 import os
-import queue
 import select
 import signal
 import sys
 import threading
 import time
 from contextlib import suppress
-from io import FileIO, RawIOBase, TextIOBase
-from typing import TextIO
+from io import FileIO, RawIOBase
 
 import structlog
 
@@ -32,13 +30,13 @@ from scanner.app.broker_side.lines import (
     encode_report,
 )
 from scanner.app.broker_side.services import Services
+from scanner.app.threaded_text import ThreadedText
 from scanner.catalog.schema import open_database
 from scanner.errors import ScannerError
 from scanner.services.relay import RelayStatus
 
 _REPORT_EVERY_S = 0.5
 _MARGIN_S = 3.0
-_LOG_LINES = 1_000
 
 log = structlog.get_logger("scanner.app.broker_side")
 
@@ -113,39 +111,6 @@ class _Side:
             os._exit(1)
 
 
-class _ThreadedText(TextIOBase):
-    """A text stream written by a thread: a terminal or pipe that does not take our logs holds nobody up."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines: queue.Queue[str] = queue.Queue(_LOG_LINES)
-        threading.Thread(target=self._write_for_ever, name="log", daemon=True).start()
-
-    def write(self, text: str) -> int:
-        """Take the text; what does not fit is dropped."""
-        with suppress(queue.Full):
-            self._lines.put_nowait(text)
-        return len(text)
-
-    def isatty(self) -> bool:
-        """Tell whether a terminal is at the other end."""
-        return self._stream.isatty()
-
-    def finish(self, limit_s: float = 1.0) -> None:
-        """Wait a bounded time until everything is written."""
-        deadline = time.monotonic() + limit_s
-        while self._lines.unfinished_tasks and time.monotonic() < deadline:
-            time.sleep(0.01)
-
-    def _write_for_ever(self) -> None:
-        while True:
-            text = self._lines.get()
-            with suppress(OSError, ValueError):
-                self._stream.write(text)
-                self._stream.flush()
-            self._lines.task_done()
-
-
 def _write_if_room(descriptor: int, line: bytes) -> None:
     with suppress(BlockingIOError, BrokenPipeError):
         os.write(descriptor, line)
@@ -176,7 +141,7 @@ def main() -> int:
         return 0
     settings = decode_settings(line)
     reports = _take_stdout()
-    stderr = _ThreadedText(sys.stderr)
+    stderr = ThreadedText(sys.stderr)
     sys.stderr = stderr
     logging_setup.configure(settings.log_level, settings.log_format)
     # Millions of short-lived objects, no cycles: the default thresholds cost a tenth of the throughput.
