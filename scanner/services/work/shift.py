@@ -61,6 +61,8 @@ class Shift:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await stop(taking, *ends, *self._in_hand)
+            if not taking.cancelled():
+                taking.exception()  # retrieved: the loss of a session is told by whichever saw it first
 
     def _raise_what_ended_it(self, taking: "asyncio.Task[None]") -> None:
         lost = self._publisher.error or self._consumer.error
