@@ -4,13 +4,14 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from scanner import message
 from scanner.catalog import failures, letters, outbox
 from scanner.catalog.engine import Database
 from scanner.catalog.letters import Letter
 from scanner.catalog.search import Filter
-from scanner.catalog.tables import FileState
+from scanner.catalog.tables import FileState, files
 from scanner.media import Kind
 from scanner.message import FINAL_ATTEMPT, Task
 from tests.unit.catalog.stock import Stock, failed, ok
@@ -108,9 +109,7 @@ def test_a_result_that_comes_between_reading_and_writing_is_not_undone(
 
     def meanwhile(connection: Any, ids: list[int], states: set[int]) -> Any:
         """Let the collector be first: on SQLite it had to commit before this transaction began."""
-        select_in(
-            connection, "UPDATE files SET state = 2, revision = 5 WHERE id IN {ids} RETURNING id", [first]
-        )
+        connection.execute(update(files).where(files.c.id == first).values(state=2, revision=5))
         return original(connection, ids, states)
 
     monkeypatch.setattr(failures, "_requeue", meanwhile)

@@ -30,7 +30,7 @@ def test_a_result_is_stored_with_what_is_searched_in_columns_and_the_rest_beside
     file_id = stock.add()
     name = Name(title="Show", type="episode", season=1, episode=4)
     result = ok(file_id, name=name, fingerprint={"oshash": "ab", "blake3": "cd"}, extra={"mine": {"a": 1}})
-    assert stock.apply(stock.batch("ok", result)) == Applied(ok=1)
+    assert stock.apply(stock.batch("ok", result)) == Applied(ok=1, libraries={"films": 1})
     assert stock.row(file_id) == (OK, 1, 1, 0, None, None)
     (row,) = stock.rows(
         "SELECT content, container, duration_s, width, height, video_codec, audio_codec, language, title,"
@@ -38,11 +38,11 @@ def test_a_result_is_stored_with_what_is_searched_in_columns_and_the_rest_beside
     )
     expected = (1, "matroska", 7200.0, 1920, 800, "hevc", "aac", "eng", "Show", 1, 4, "ab", "cd", "host:1")
     assert tuple(row) == expected
-    found = media.details_of(stock.database, file_id)
+    found = media.probed(stock.database, file_id, content=1)
     assert found is not None
-    details, known_name = found
-    assert details.streams == VIDEO.streams
-    assert (details.handlers, known_name) == ({"mine": {"a": 1}}, name)
+    assert (found.worker, found.name, found.details.streams) == ("host:1", name, VIDEO.streams)
+    assert found.details.handlers == {"mine": {"a": 1}}
+    assert media.probed(stock.database, file_id, content=2) is None
 
 
 def test_a_picture_is_not_the_video_of_an_audio_file(stock: Stock) -> None:
@@ -59,7 +59,9 @@ def test_a_failure_is_final_or_to_be_retried_by_its_kind_and_attempt(stock: Stoc
             "failed", failed(corrupt), failed(slow, "timeout"), failed(worn, "io", attempt=FINAL_ATTEMPT)
         )
     )
-    assert applied == Applied(failed=2, retrying=1, kinds={"corrupt": 1, "timeout": 1, "io": 1})
+    assert applied == Applied(
+        failed=2, retrying=1, kinds={"corrupt": 1, "timeout": 1, "io": 1}, libraries={"films": 3}
+    )
     assert stock.row(corrupt) == (FAILED, 1, 1, 0, "corrupt", "no")
     assert stock.row(slow) == (RETRYING, 1, 1, 0, "timeout", "no")
     assert stock.row(worn) == (FAILED, 1, 1, FINAL_ATTEMPT, "io", "no")

@@ -19,18 +19,9 @@ from tests.unit.catalog.stock import Stock, failed, ok
 def stock(database: Database) -> Stock:
     """Two films, a song, a subtitle without a result, one that failed and one that was deleted."""
     stock = Stock(database)
-    ids = {
-        name: stock.add(name)
-        for name in (
-            "Heat (1995)/heat.mkv",
-            "Amélie/AMÉLIE_100%.mkv",
-            "song.mp3",
-            "Heat (1995)/heat.en.srt",
-            "bad.mkv",
-        )
-    }
-    deleted = stock.add("Heat (1995)/old.mkv", FileState.MISSING)
-    film, french, song, _, bad = ids.values()
+    names = ("Heat (1995)/heat.mkv", "Amélie/AMÉLIE_100%.mkv", "song.mp3", "Heat (1995)/heat.en.srt", "bad.mkv")
+    film, french, song, _, bad = [stock.add(name) for name in names]
+    stock.add("Heat (1995)/old.mkv", FileState.MISSING)
     large = Media("mp4", 600.0, streams=[Stream("video", "av1", width=3840, height=2160)])
     small = Media("mp3", 180.0, streams=[Stream("audio", "mp3", language="fre")])
     stock.apply(
