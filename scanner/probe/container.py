@@ -61,12 +61,18 @@ def look(file: MediaFile, *, hint: str = "") -> Media:
             media = _media(container, hint)
     except MemoryError:
         raise
-    except (av.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise source.failure or ProbeError("corrupt", f"FFmpeg: {reason}") from error
+    except (av.FFmpegError, ValueError, ProbeError) as error:
+        # What made the parser stumble says more than how it fell.
+        raise source.failure or _as_probe_error(error) from error
     if source.failure is not None:
         raise source.failure
     return media
+
+
+def _as_probe_error(error: Exception) -> ProbeError:
+    if isinstance(error, ProbeError):
+        return error
+    return ProbeError("corrupt", f"FFmpeg: {getattr(error, 'strerror', None) or error}")
 
 
 def _open(source: Source) -> av.container.InputContainer:

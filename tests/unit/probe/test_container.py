@@ -106,7 +106,7 @@ def test_refusal_of_one_file_is_not_held_against_the_next(media: MediaFolder, tm
 def test_parser_that_reads_on_and_on_comes_to_an_end(
     media: MediaFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "MOST_BYTES", 70_000)
+    monkeypatch.setattr(source, "MOST_BYTES", 1_000)
     said = refused(media["film.mkv"])
     assert (said.kind, "its parser found no end" in str(said)) == ("corrupt", True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.probe import fingerprint
@@ -39,6 +39,7 @@ def test_oshash_is_the_sum_of_size_and_both_ends(tmp_path: Path, size: int, fill
         assert fingerprint.oshash(descriptor, size) == _plain(content)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=40))
 def test_sum_of_words_carries_as_plain_addition_does(words: list[int]) -> None:
     filled = (words * (16_384 // len(words) + 1))[:16_384]
