@@ -7,7 +7,7 @@ import typer
 
 from scanner import __version__, paths
 from scanner.cli import failures, files, output
-from scanner.cli.options import ProbeOptions, RunOptions, Shared, grouped
+from scanner.cli.options import ProbeOptions, RunOptions, Shared, WorkerOptions, grouped
 
 NEEDS_A_LOOK = 1
 
@@ -72,28 +72,9 @@ def run(options: RunOptions, probing: ProbeOptions, shared: Shared) -> int:
 
 @app.command()
 @grouped
-def worker(
-    probing: ProbeOptions,
-    shared: Shared,
-    root_map: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map", metavar="FROM=TO", help="Where a library's root is here. Repeatable.", show_default=False
-        ),
-    ] = None,
-    drain_timeout: Annotated[
-        str | None,
-        typer.Option(
-            "--drain-timeout",
-            metavar="SECONDS",
-            help="How long a stop may finish what is in hand. [default: 30]",
-            show_default=False,
-        ),
-    ] = None,
-) -> int:
+def worker(options: WorkerOptions, probing: ProbeOptions, shared: Shared) -> int:
     """Take tasks from RabbitMQ, look into the files, send results; until it is stopped."""
-    more = {"root_map": root_map or None, "drain_timeout_s": drain_timeout}
-    settings = shared.settings({**probing.overrides(), **more})
+    settings = shared.settings({**options.overrides(), **probing.overrides()})
     from scanner.app.worker import run_worker
     from scanner.cli.worker import WorkerLines, summary
 

@@ -247,9 +247,8 @@ def _failed(kind: str, number: int) -> str:
 def _task_facts(progress: RunProgress, rates: Rates) -> list[str]:
     """Return what is to be said of the tasks; nothing before there is something to send."""
     done = progress.dispatched
-    if not (
-        progress.outbox_messages or (done and (progress.tasks_sent or done.tasks_confirmed or done.processed))
-    ):
+    begun = done is not None and (progress.tasks_sent or done.tasks_confirmed or done.processed)
+    if not (begun or progress.outbox_messages):
         return []
     facts = ["nobody takes the tasks"] if done is None else _tasks(progress, done)
     if progress.outbox_messages and (done is None or not done.processes):

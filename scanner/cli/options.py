@@ -222,6 +222,27 @@ class ProbeOptions:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """The options of `scanner worker` alone."""
+
+    root_map: Annotated[
+        Words, option("--map", metavar="FROM=TO", text="Where a library's root is here. Repeatable.")
+    ] = None
+    drain_timeout: Annotated[
+        Text,
+        option(
+            "--drain-timeout",
+            metavar="SECONDS",
+            text="How long a stop may finish what is in hand. [default: 30]",
+        ),
+    ] = None
+
+    def overrides(self) -> dict[str, object]:
+        """Return the settings among the options, by the settings' names; None = not given."""
+        return {"root_map": self.root_map or None, "drain_timeout_s": self.drain_timeout}
+
+
 def grouped(command: Callable[..., int]) -> Callable[..., int]:
     """Return `command` as Typer takes it: each parameter that is a group becomes the group's own options."""
     signature = inspect.signature(command)

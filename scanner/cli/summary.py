@@ -158,7 +158,7 @@ def _notes(result: RunResult, *, embedded: bool, probe: bool, dry_run: bool) -> 
         return notes
     if retrying:
         again = wording.count(retrying, "file is", "files are")
-        notes.append(f"{again} tried again later: {'the next run' if embedded else 'a worker'} takes them up")
+        notes.append(f"{again} tried again later, by {'the next run' if embedded else 'a worker'}")
     if embedded and not probe and result.outbox_messages:
         waiting = wording.count(result.outbox_messages, "message waits", "messages wait")
         notes.append(

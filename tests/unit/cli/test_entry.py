@@ -17,7 +17,7 @@ from scanner.app import progress as values
 from scanner.app.progress import ProblemGroup, RunRequest, RunResult, ScanTotals
 from scanner.app.reports import Finding, LibraryRow, SchemaReport, StatusReport
 from scanner.cli import main
-from scanner.cli.options import RunOptions, Shared
+from scanner.cli.options import ProbeOptions, RunOptions, Shared, WorkerOptions
 from scanner.config import Settings
 from scanner.config.settings import face_of
 from scanner.errors import (
@@ -148,6 +148,11 @@ def test_error_of_one_of_several_libraries_stands_beside_the_results(
         (["run", "/a", "--dry-run", "--restart"], "--dry-run writes nothing"),
         (["run", "/a", "--database", "mysql://u:hush@h/"], "mysql://u:***@h/"),
         (["resend", "--state", "some"], "neither queued nor all"),
+        (["files", "--limit", "0"], "--limit"),
+        (["failures", "retry"], "say what to try again: FILE"),
+        (["failures", "retry", "--all", "7"], "--all tries every failed file again, but files are named"),
+        (["failures", "show"], "Missing argument"),
+        (["failures", "nonsense"], "No such command"),
         (["library"], "Missing command"),
         (["library", "add"], "Missing argument"),
         (["nonsense"], "No such command"),
@@ -163,8 +168,13 @@ def test_wrong_arguments_are_exit_2_in_both_forms(
     assert main([*arguments, "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["kind"] == "usage"
-    if arguments[0] != "nonsense" and arguments != ["library"]:
+    if "nonsense" not in arguments and arguments != ["library"]:
         assert told in error["text"]
+
+
+def test_two_forms_of_one_answer_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["files", "--json", "--csv"]) == 2
+    assert "give one of them" in json.loads(capsys.readouterr().out)["error"]["text"]
 
 
 def test_interrupt_before_the_app_listens_is_130(app_module: Callable[..., None]) -> None:
@@ -228,7 +238,7 @@ def test_options_reach_settings_and_request(
 def test_option_that_a_setting_names_exists() -> None:
     known = {
         name
-        for group in (Shared, RunOptions)
+        for group in (Shared, RunOptions, ProbeOptions, WorkerOptions)
         for row in dataclasses.fields(group)
         for name in str(row.type.__metadata__[0].default).split("/")  # type: ignore[union-attr]
     }
@@ -242,7 +252,7 @@ def test_the_other_commands_show_what_the_app_answers(
     row = LibraryRow("films\x1b", "/srv/films", "nas", "online", 12, {"queued": 2}, lease="host nas, process 7")
     app_module(
         "admin",
-        status=lambda _settings: StatusReport("sqlite:///c.db", "amqp://u:***@h", (row,), 3, 200),
+        status=lambda _settings: StatusReport("sqlite:///c.db", "amqp://u:***@h", (row,), 3, 200, letters=1),
         list_libraries=lambda _settings: [row],
         add_library=lambda _settings, path, name: dataclasses.replace(row, root=path, name=name or "films"),
         remove_library=lambda _settings, _name: None,
@@ -255,7 +265,7 @@ def test_the_other_commands_show_what_the_app_answers(
     findings = [Finding("database", "ok", "fine"), Finding("broker", "fail", "absent", "start it")]
     app_module("doctor", diagnose=lambda _settings: findings)
     commands = {
-        "status": (0, "3 messages, 200 tasks"),
+        "status": (0, "3 messages, 200 tasks\nletters   1 message that nobody could read: scanner failures\n"),
         "library list": (0, "films\\x1b is being scanned by host nas, process 7"),
         "library add /srv/new": (0, "nas:/srv/new"),
         "library remove films": (0, "films is no longer in the catalog"),
