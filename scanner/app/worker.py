@@ -67,7 +67,7 @@ class _Worker:
     def __init__(self, settings: Settings, observe: Observe) -> None:
         # At the start a broker that is not there may be a wrong URL; later on it will be back.
         patience = Patience(start_s=settings.broker_wait_s, outage_s=None)
-        broker = RabbitBroker(broker_settings(settings), publisher_settings(settings))
+        broker = RabbitBroker(broker_settings(settings), publisher_settings(settings), role="worker")
         self._pool = Pool(probe_settings(settings))
         self._work = Work(broker, self._pool, work_settings(settings, patience=patience))
         self._observe = observe

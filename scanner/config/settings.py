@@ -161,8 +161,8 @@ class Settings(BaseSettings):
     probe_memory_mib: Annotated[int, *count(256, 1_048_576, unit="MiB")] = 1_024
     """How much address space a probe process may have. Defaults to 1024."""
 
-    probe_recycle: Annotated[int, *count(1, 10_000_000, unit="files")] = 2_000
-    """After how many files a probe process is replaced by a fresh one. Defaults to 2000."""
+    probe_recycle: Annotated[int, *count(1, 10_000_000, unit="files")] = 10_000
+    """After how many files a probe process is replaced by a fresh one. Defaults to 10000."""
 
     handlers: Annotated[
         Words,

@@ -68,7 +68,7 @@ class ProbeSettings:
 
     `processes` at most work at a time; a file may take `time_limit_s` (default 30; while all of it is hashed,
     the time counts anew from each piece), a process `memory_mib` (1,024) of address space, and is replaced
-    after `recycle_after` (2,000) files. `handlers` are names of entry points in the group `scanner.handlers`.
+    after `recycle_after` (10,000) files. `handlers` are names of entry points in the group `scanner.handlers`.
     `names` parses file names. `nice` (10) and the idle I/O class (unless `idle_io` is false) leave the
     machine to others. `io_rate_mib_s` limits what all processes read together, 0 being no limit.
     """
@@ -76,7 +76,7 @@ class ProbeSettings:
     processes: int = 2
     time_limit_s: float = 30.0
     memory_mib: int = 1_024
-    recycle_after: int = 2_000
+    recycle_after: int = 10_000
     handlers: tuple[str, ...] = ("probe",)
     names: bool = True
     hash: Hash = Hash.QUICK

@@ -25,8 +25,11 @@ class Services:
     """Relay, work and collect over one broker, from `run` to the end that `drain` asks for."""
 
     def __init__(self, settings: BrokerSideSettings, database: Database, on_change: Callable[[], None]) -> None:
+        catalog = catalog_uuid(database)
         broker: Broker = (
-            EmbeddedBroker() if settings.broker is None else RabbitBroker(settings.broker, settings.publishing)
+            EmbeddedBroker(catalog)
+            if settings.broker is None
+            else RabbitBroker(settings.broker, settings.publishing)
         )
         self._relay = Relay(database, broker, Owner.current(), settings.relay, on_change)
         self._work: Work | None = None
@@ -34,7 +37,7 @@ class Services:
         if settings.work is not None:
             self._work = Work(broker, Pool(settings.probe), settings.work, on_change)
         if settings.collect is not None:
-            self._collect = Collect(database, broker, catalog_uuid(database), settings.collect, on_change)
+            self._collect = Collect(database, broker, catalog, settings.collect, on_change)
         self._draining = asyncio.Event()
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from scanner.broker.api import ConsumingSession, Delivery, OutgoingMessage, PublishingSession
-from scanner.errors import BrokerError, PublishRejected
+from scanner.errors import BrokerError, BrokerRefused, PublishRejected
 from scanner.log import shown
 from scanner.services.work.admission import NewerVersion, Refused, admit
 from scanner.services.work.answer import refusal
@@ -164,7 +164,10 @@ class Shift:
             Refused, NewerVersion: it must not be worked on.
         """
         admitted = admit(delivery)
-        await self._publisher.declare_results(admitted.batch.catalog)
+        try:
+            await self._publisher.declare_results(admitted.batch.catalog)
+        except BrokerRefused as error:  # it exists with other arguments: it may take results all the same
+            log.error("work.results_queue_refused", error=str(error))  # noqa: TRY400 - the sentence says it all
         return await self._batches.answer(delivery, admitted)
 
     async def _publish(self, messages: Sequence[OutgoingMessage], delivery: Delivery) -> None:
