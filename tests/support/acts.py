@@ -1,6 +1,6 @@
 """Handlers that a test's files direct: each file says in its first words what is to happen to it.
 
-`act` does it, `pace` lets every file take `TEST_PACE_S`; both are installed as a package would be, in a folder
+`act` does it; `pace` lets every file take `TEST_PACE_S`, and as long as there is a file `TEST_PAUSE`. Both are installed as a package would be, in a folder
 that the processes of a stage find through PYTHONPATH. A file whose path `act` has seen is noted in
 `TEST_OPENED`, one path a line.
 """
@@ -27,6 +27,8 @@ SOURCE = dedent(
 
     def pace(file):
         time.sleep(float(os.environ["TEST_PACE_S"]))
+        while os.path.exists(os.environ.get("TEST_PAUSE", "/nowhere")):
+            time.sleep(0.01)
 
 
     def act(file):
@@ -62,8 +64,8 @@ SOURCE = dedent(
 
 
     def burn(seconds):
-        end = time.process_time() + float(seconds)
-        while time.process_time() < end:
+        end = time.monotonic() + float(seconds)
+        while time.monotonic() < end:
             pass
 
 
@@ -88,7 +90,7 @@ def install_acts(stage: Stage, *, handlers: str = "act", **settings: str) -> Non
     )
 
 
-def direct(path: Path, *words: str | Path) -> Path:
+def direct(path: Path, *words: str | float | Path) -> Path:
     """Make a file that says what is to happen to it; without words nothing does. Return `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(" ".join(["act", *map(str, words)]) if words else "nothing")

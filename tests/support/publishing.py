@@ -13,6 +13,7 @@ from typing import Any
 
 from aiormq import spec
 from aiormq.abc import AbstractChannel
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from tests.support import amqp
 from tests.support.stage import Stage
@@ -129,7 +130,7 @@ def take(stage: Stage, queue: str, *, requeue: bool = False) -> list[Letter]:
 
     try:
         return amqp.call(stage.broker_url, get)
-    except amqp.aiormq.exceptions.ChannelNotFoundEntity:
+    except ChannelNotFoundEntity:
         return []
 
 

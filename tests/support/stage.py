@@ -279,7 +279,7 @@ class Stage:
     @property
     def broker_url(self) -> str:
         """The broker of every run: the node's default virtual host, unless the settings name another."""
-        return self.settings.get("broker_url", self.node.url())
+        return self.settings.get("broker_url") or self.node.url()
 
     def drain(self) -> list[ReceivedMessage]:
         """Take every message out of the tasks queue."""

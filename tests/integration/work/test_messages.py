@@ -44,7 +44,7 @@ def hostile(library: Path) -> dict[str, Letter]:
     """Return messages that nobody should take, by a word of the reason that is to be given."""
     good = task("good.mkv", 1, root=library)
     canary = library.parent / CANARY
-    deleted = {"change": "deleted"}
+    deleted = task(f"a/../../{CANARY}", 1, change="deleted")
     return {
         "not a task message": Letter(b"\x00\xff garbage"),
         "JSON is malformed": Letter(b'{"version": 1, "tasks": ['),
@@ -53,7 +53,7 @@ def hostile(library: Path) -> dict[str, Letter]:
         "message id": Letter(batch(library, [good]), message_id=None),
         "the message id 'seven'": Letter(batch(library, [good]), message_id="seven"),
         "'../canary.mkv'": Letter(batch(library, [task(f"../{CANARY}", 1)])),
-        "'a/../../canary.mkv'": Letter(batch(library, [good, task(f"a/../../{CANARY}", 1, **deleted)])),
+        "'a/../../canary.mkv'": Letter(batch(library, [good, deleted])),
         f"path {str(canary)!r}": Letter(batch(library, [task(str(canary), 1)])),
         "holds NUL": Letter(batch(library, [task("good.mkv\0", 1)])),
         "path_bytes is not base64": Letter(batch(library, [task("good.mkv", 1, path_bytes="***")])),
