@@ -5,7 +5,8 @@ r"""Probe the files of a folder beside `ffprobe` and beside a bare pool of proce
 `ffprobe -v quiet -print_format json -show_format -show_streams` is spawned for each file, `concurrency` at a
 time. The bare pool's processes call `av.open` and read the streams, nothing else: no limits, no second look, no
 fingerprint. Ours is the whole of a probe with names off: isolation, `fstat` before and after, media,
-fingerprint, the result's JSON. Each figure is the median of its rounds; the processes are started before the clock.
+fingerprint, the result's JSON. Each figure is the median of its rounds; the processes are started before the
+clock.
 """
 
 import argparse
