@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from scanner.catalog import checkpoint, files, outbox, scans
+from scanner.catalog import checkpoint, files, outbox, results, scans
 from scanner.catalog.bulk import insert_rows
 from scanner.catalog.engine import Database
 from scanner.catalog.scans import Counters, ScanRecord
@@ -125,6 +125,17 @@ def vanishing(database: Database) -> None:
         checkpoint._mark_subtree_vanished(connection, 7, 150)
 
 
+def of_results(database: Database) -> None:
+    with database.write() as connection:
+        results._read(connection, range(1, 600))
+        results._ask_for_a_look(connection, dict.fromkeys(range(1, 6), "gone"))
+
+
+def without_task(database: Database) -> None:
+    with database.write() as connection:
+        checkpoint._distrust_without_task(connection, range(1, 600))
+
+
 HOT: dict[str, Callable[[Database], object]] = {
     "known files of directories": known,
     "known files by name": named,
@@ -137,6 +148,8 @@ HOT: dict[str, Callable[[Database], object]] = {
     "directories at paths": lambda database: scans.directories_at(database, 1, ["d5", "d6"]),
     "vanished files": lambda database: files.vanished_files(database, 7, 0, 100),
     "a subtree that vanished": vanishing,
+    "files that results are about": of_results,
+    "directories that hold a file without a task": without_task,
     "the next messages": lambda database: outbox.fetch_ready(database, 10),
 }
 

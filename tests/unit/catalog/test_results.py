@@ -81,6 +81,8 @@ def test_a_higher_attempt_beats_a_lower_one_and_not_the_other_way_round(stock: S
     stock.apply(stock.batch("failed", failed(file_id, "io", attempt=1)))
     stock.apply(stock.batch("failed", failed(file_id, "timeout", attempt=0)))
     assert stock.row(file_id) == (RETRYING, 1, 1, 1, "io", "no")
+    assert stock.apply(stock.batch("failed", failed(file_id, "timeout", attempt=1, text="x"))).repeated == 1
+    assert stock.row(file_id) == (RETRYING, 1, 1, 1, "io", "no")
     stock.apply(stock.batch("failed", failed(file_id, "crashed", attempt=2)))
     assert stock.row(file_id) == (RETRYING, 1, 1, 2, "crashed", "no")
 
