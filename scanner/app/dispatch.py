@@ -52,6 +52,7 @@ class Dispatch:
         self.messages = 0
         """How many messages are in the outbox, as of the last count."""
         self.tasks = 0
+        self._processed_at_count = 0
 
     @property
     def is_active(self) -> bool:
@@ -103,6 +104,7 @@ class Dispatch:
             self.messages = await asyncio.to_thread(outbox.depth, self._database)
             if self._settings.embedded_broker:
                 self.tasks = await asyncio.to_thread(outbox.task_count, self._database)
+                self._processed_at_count = self._processed
 
     async def finish(self, libraries: Sequence[int], *, scanned: bool, stopped: Callable[[], bool]) -> None:
         """Wait until everything is handed on; `scanned` tells that at least one library was begun."""
@@ -152,19 +154,33 @@ class Dispatch:
         return 0 if collect is None else collect.libraries.get(paths.readable(library), 0)
 
     @property
-    def progress(self) -> Dispatched | None:
-        """How far it is; None without a broker side."""
-        if self._side is None:
+    def _processed(self) -> int:
+        collect = None if self._side is None else self._side.report.collect
+        return 0 if collect is None else collect.processed
+
+    @property
+    def _left(self) -> int | None:
+        """How many tasks the embedded broker has before it: as of the last count, less what is done since."""
+        if not self._settings.embedded_broker:
             return None
+        return max(0, self.tasks - (self._processed - self._processed_at_count))
+
+    @property
+    def progress(self) -> Dispatched | None:
+        """How far it is; None where nobody takes the tasks."""
+        if not self.is_active:
+            return None
+        if self._side is None:  # the embedded one starts when there is something to do
+            return Dispatched(processes=self.processes, left=self._left)
         report = self._side.report
         relay, work, collect = report.status, report.work, report.collect
         return Dispatched(
             tasks_confirmed=relay.tasks,
             messages_confirmed=relay.messages,
             processes=self.processes,
-            processed=0 if collect is None else collect.processed,
+            processed=self._processed,
             failures={} if collect is None else collect.failures,
-            left=self.tasks if self._settings.embedded_broker else None,
+            left=self._left,
             files_at_once=0 if work is None else work.limit,
             waits=tuple(filter(None, (self._relay_waits(), self._work_waits(), self._collect_waits()))),
         )

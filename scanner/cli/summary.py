@@ -69,7 +69,12 @@ def _holdings(result: RunResult) -> list[list[str]]:
     """Return what the libraries hold in which anything has changed, and what failed in them."""
     news = {scan.library for scan in result.scans if _has_news(scan)}
     changed = [one for one in result.holdings if one.library in news]
-    return [["", *holdings.held(one), *holdings.failed(one.failures)] for one in changed]
+    return [["", *holdings.held(one), *_apart(holdings.failed(one.failures))] for one in changed]
+
+
+def _apart(table: list[str]) -> list[str]:
+    """Return a table with an empty line before it; nothing for none."""
+    return ["", *table] if table else []
 
 
 def _library(scan: ScanTotals, title: str = "") -> list[str]:
@@ -80,11 +85,11 @@ def _library(scan: ScanTotals, title: str = "") -> list[str]:
         found = wording.count(scan.files, "file")
         return [f"{name}: nothing has changed, {found} looked at in {wording.duration(scan.seconds)}{failed}"]
     resumed = ", resumed" if scan.resumed else ""
-    lines = [f"{name}: {scan.state} in {wording.duration(scan.seconds)}{resumed}"]
+    lines = [f"{name}: scan {scan.state} in {wording.duration(scan.seconds)}{resumed}"]
     found = f"{_directories(scan.directories)}, {wording.count(scan.files, 'file')}"
     if not scan.directories and scan.files:
         found = f"{wording.count(scan.files, 'file')}, without a directory that had to be listed"
-    elif scan.listed != scan.directories:
+    elif scan.listed < scan.directories:  # more is none of a person's business: some were listed twice
         found += f" ({_directories(scan.listed)} listed in this run)"
     lines.append(f"  found     {found}")
     lines.append(f"  changes   {_changes(scan)}")

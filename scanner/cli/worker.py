@@ -17,6 +17,7 @@ class WorkerLines:
         self._quiet = quiet
         self._elapsed_s = 0.0
         self._next_s = 0.0
+        self._files = 0
         self._last: object = None
         self._rate = Rate()
 
@@ -25,10 +26,10 @@ class WorkerLines:
         self._elapsed_s += _TICK_S
         self._rate.add(self._elapsed_s, status.files)
         state = (status.state, status.detail, status.away, frozenset(status.failures))
-        due = self._elapsed_s >= self._next_s and status.files
+        due = self._elapsed_s >= self._next_s and status.files != self._files
         if self._quiet or (state == self._last and not due):
             return
-        self._last, self._next_s = state, self._elapsed_s + _EVERY_S
+        self._last, self._next_s, self._files = state, self._elapsed_s + _EVERY_S, status.files
         output.say(line(status, self._rate.per_second))
 
 
@@ -37,7 +38,7 @@ def line(status: WorkStatus, files_per_s: float = 0.0) -> str:
     facts = [f"{status.state}: {shown(status.detail)}" if status.detail else str(status.state)]
     if status.files:
         facts.append(f"{wording.count(status.files, 'file')} done")
-    if files_per_s:
+    if files_per_s and status.in_hand:
         facts.append(f"{files_per_s:,.0f} files/s")
     facts += [f"{number:,} {kind}" for kind, number in sorted(status.failures.items())]
     if status.postponed:

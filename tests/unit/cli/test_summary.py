@@ -35,7 +35,7 @@ RESULT = RunResult(
 def test_summary_says_what_was_found_what_is_wrong_and_what_to_do() -> None:
     told = summary.text(RESULT, embedded=False).splitlines()
     assert told == [
-        f"{HARMLESS}: completed in 0.0 s",
+        f"{HARMLESS}: scan completed in 0.0 s",
         "  found     3 directories, 10 files (1 directory listed in this run)",
         "  changes   2 added, 0 modified, 0 moved, 0 deleted, 8 unchanged",
         "  tasks     2 tasks in 1 message",
@@ -101,7 +101,7 @@ def test_summary_of_several_libraries_ends_with_all_together() -> None:
         ScanTotals(2, "b", files=2, state="interrupted", seconds=2.0),
     )
     told = summary.text(RunResult(scans, exit_code=130), embedded=False).splitlines()
-    assert "all together: interrupted in 3.0 s" in told
+    assert "all together: scan interrupted in 3.0 s" in told
     assert told[-1] == "result: interrupted; the same command continues (exit 130)"
 
 
@@ -147,6 +147,7 @@ def test_summary_tells_what_the_library_holds_and_what_failed_and_why() -> None:
         "  subtitle      4             999 B",
         "  video codecs  h264 150, hevc 150, av1 150, vp9 150, mpeg4 150, mpeg2video 150, 2 more",
         "  containers    matroska 1,000, mp4 200",
+        "",
         "  failed   files  tried again  because              for example",
         f"  corrupt     10               damaged or cut off   {HARMLESS}.mkv",
         "  -            4            4  no reason was given",
