@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TypeVar
 
 from scanner import paths
@@ -31,6 +32,8 @@ _NOT_TRIED = frozenset({"new", "queued", "missing"})
 _HEAD = ("id", "library", "path", "kind", "state", "size", "mtime_ns", "error")
 COLUMNS = (*_HEAD, *(name for name in FoundFile._fields if name not in _HEAD))
 """The keys of `document`, in their order; `path_bytes` comes on top where it is needed."""
+
+_cells = attrgetter(*COLUMNS)
 
 Number = TypeVar("Number", int, float)
 
@@ -111,15 +114,14 @@ def document(row: FoundFile) -> dict[str, object]:
 
     `attempts` counts how often its content was tried.
     """
-    known = {**row._asdict(), "attempts": attempts(row)}
-    told = {name: _readable(known[name]) for name in COLUMNS}
+    told = dict(zip(COLUMNS, _cells(row), strict=True))
+    told["attempts"] = attempts(row)
+    for name, value in told.items():
+        if isinstance(value, str) and not value.isascii():
+            told[name] = paths.readable(value)
     if not paths.is_exact(row.path):
         told["path_bytes"] = base64.b64encode(paths.to_bytes(row.path)).decode()
     return told
-
-
-def _readable(value: object) -> object:
-    return paths.readable(value) if isinstance(value, str) else value
 
 
 def attempts(row: FoundFile) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, TextClause, and_, func, literal_column, or_, select, text
 
 from scanner import paths
 from scanner.catalog import tables
@@ -27,6 +27,7 @@ def _of_files(condition: TextClause) -> TextClause:
     return text(f"files.{condition.text}")
 
 
+_UNINDEXED: ColumnElement[int] = literal_column("+files.directory_id", files_table.c.directory_id.type)
 LIVING, DELETED, FAILING = map(_of_files, (tables.LIVING, tables.DELETED, tables.FAILING))
 
 
@@ -120,7 +121,11 @@ def files(
     database: Database, wanted: Filter = EVERYTHING, *, after: int = 0, limit: int | None = None
 ) -> Iterator[FoundFile]:
     """Yield the files that match, by id from `after` on, without holding all of them."""
-    query = joined(*COLUMNS).where(*conditions(wanted, database.dialect), files_table.c.id > after)
+    # SQLite would rather go through a library's directories, and sort a million rows in memory.
+    query = joined(
+        *COLUMNS, directory=_UNINDEXED if database.dialect == "sqlite" else files_table.c.directory_id
+    )
+    query = query.where(*conditions(wanted, database.dialect), files_table.c.id > after)
     return streamed(database, query.order_by(files_table.c.id).limit(limit))
 
 
@@ -130,9 +135,9 @@ def streamed(database: Database, query: Select[Any]) -> Iterator[FoundFile]:
         yield from map(found, rows)
 
 
-def joined(*columns: Any) -> Select[Any]:
+def joined(*columns: Any, directory: ColumnElement[int] = files_table.c.directory_id) -> Select[Any]:
     """Return a query of columns of files, their directories, their libraries and their media."""
-    placed = files_table.join(directories, directories.c.id == files_table.c.directory_id)
+    placed = files_table.join(directories, directories.c.id == directory)
     known = placed.join(libraries, libraries.c.id == directories.c.library_id).outerjoin(media, PROBED)
     return select(*columns).select_from(known)
 
