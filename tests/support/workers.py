@@ -8,7 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil  # type: ignore[import-untyped]
 
@@ -43,7 +43,7 @@ def frozen(*pids: int) -> Iterator[None]:
         yield
     finally:
         for pid in pids:
-            if psutil.pid_exists(pid):
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
 
