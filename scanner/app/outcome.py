@@ -9,11 +9,12 @@ from scanner.app.progress import (
     ProblemGroup,
     ScanTotals,
 )
-from scanner.catalog import scans
+from scanner.catalog import failures, scans
 from scanner.catalog.engine import Database
 from scanner.catalog.holdings import holdings
 from scanner.catalog.libraries import library_named
 from scanner.catalog.scans import Counters, ScanRecord
+from scanner.catalog.search import Filter
 from scanner.errors import ScannerError
 from scanner.services.scan import ScanOutcome
 
@@ -69,6 +70,13 @@ def notes_of(totals: ScanTotals, outcome: ScanOutcome) -> list[str]:
     if outcome.end == "limit":
         notes.append(f"{totals.library}: stopped at --limit; the next run continues")
     return notes
+
+
+def failing_in(database: Database, name: str) -> tuple[int, int]:
+    """Return how many files of a library have failed for good, and how many are tried again by themselves."""
+    groups = failures.grouped(database, Filter(library=name))
+    retrying = sum(group.retrying for group in groups)
+    return sum(group.files for group in groups) - retrying, retrying
 
 
 def holdings_of(database: Database, name: str) -> LibraryHoldings:

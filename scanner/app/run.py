@@ -280,21 +280,20 @@ class _Run:
         return tuple(one for one in held if one is not None)
 
     def _stock_of(self, part: _Part) -> LibraryHoldings | None:
-        """Return what a library holds; None if it is gone, or the database is."""
+        """Return what a library holds if that is news; None if it is gone, or the database is."""
+        if part.totals is None:
+            return None
         try:
-            held = holdings_of(self._database, part.name)
+            failed, retrying = failing_in(self._database, part.name)
+            processed = self._dispatch.processed_in(part.name)
+            part.totals = dataclasses.replace(
+                part.totals, processed=processed, failed=failed, retrying=retrying
+            )
+            # Adding up a million files takes seconds: not for a run that changed nothing.
+            return holdings_of(self._database, part.name) if processed or part.totals.tasks else None
         except ScannerError as error:
             log.warning("run.not_summed_up", library=part.name, error=str(error))
             return None
-        if part.totals is not None:
-            failed, retrying = (held.states.get(state, 0) for state in ("failed", "retrying"))
-            part.totals = dataclasses.replace(
-                part.totals,
-                processed=self._dispatch.processed_in(part.name),
-                failed=failed,
-                retrying=retrying,
-            )
-        return held
 
     def _result(self, holdings: tuple[LibraryHoldings, ...]) -> RunResult:
         codes = [code for part in self._parts for code in part.exit_codes]

@@ -66,7 +66,7 @@ def broker_side_settings(settings: Settings, catalog: str, *, collects: bool) ->
         relay=_embedded_relay(settings) if embedded else _relay(settings),
         work=work_settings(settings, drain_s=_EMBEDDED_DRAIN_S) if embedded else None,
         probe=probe_settings(settings),
-        collect=CollectSettings() if embedded or collects else None,
+        collect=CollectSettings(patience=_patience(settings)) if embedded or collects else None,
         # That services of one process have found each other is nothing to tell a person.
         log_level="warning" if embedded and settings.log_level == "info" else settings.log_level,
         log_format=settings.log_format,
