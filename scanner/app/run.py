@@ -26,6 +26,7 @@ from scanner.app.libraries import Target, reread, resolve
 from scanner.app.memory import prepare_for_scanning
 from scanner.app.outcome import (
     NEEDS_A_LOOK,
+    failing_in,
     holdings_of,
     library_error,
     notes_of,
