@@ -12,7 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from scanner.message import Name
-from scanner.probe.names import extras, patterns
+from scanner.probe.names import anchors, extras, patterns, titles
 from scanner.probe.names.guess import guess
 from scanner.probe.names.words import LONGEST_PART, Folder, folder, without_ids
 from scanner.sidecars import sidecar_stem, subtitle_language
@@ -73,7 +73,7 @@ class NameParser:
             return Name(extra=kind)
         told = tuple(folder(name) for name in folders)
         if told[-1].season is not None:
-            show = patterns.show(told)
+            show = titles.show(told)
             title, year = (show.title, show.year) if show else (None, None)
             return Name(title=title, year=year, season=told[-1].season, extra=kind)
         name = self._work(folders[:-1], folders[-1], told[:-1])
@@ -90,7 +90,8 @@ class NameParser:
         if _CAMERA.fullmatch(stem):
             day = _DAY.search(stem)
             return Name(date="-".join(day.groups()) if day else None)
-        name = patterns.read(without_ids(stem), told)
+        text = without_ids(stem)
+        name = patterns.read(text, told) or anchors.read(text, told, folders[-1] if folders else "")
         return name if name is not None else deepcopy(self._guess("/".join((*folders, f"{stem}.mkv"))))
 
 

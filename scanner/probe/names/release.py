@@ -37,30 +37,37 @@ _VALUES = {
     },
 }  # fmt: skip
 _LANGUAGES = (
-    "french|truefrench|vostfr|german|italian|ita|spanish|castellano|latino|english|eng|russian|rus|japanese|jpn|"
-    "dutch|swedish|swesub|norwegian|danish|finnish|nordic|portuguese|brazilian|polish|pldub|czech|hungarian|turkish|korean|"
-    "chinese|hindi|tamil|telugu|thai|greek|hebrew|arabic|ukrainian|flemish|multi|dual|vff|vfq|vo|vf|nl"
+    "french|fr|truefrench|subfrench|vostfr|swissgerman|german|italian|ita|spanish|castellano|latino|english|eng|russian|rus|japanese|jpn|"
+    "dutch|swedish|swesub|norwegian|danish|finnish|nordic|portuguese|brazilian|polish|pldub|czech|hungarian|"
+    "turkish|korean|chinese|hindi|tamil|telugu|thai|greek|hebrew|arabic|ukrainian|flemish|multi|dual|vff|vfq|vo|vf|nl"
 )
 _OTHER = (
     "proper|repack|rerip|internal|remux|hdr10|hdr|dolby[ ._-]vision|dv|(?:8|10)[ ._-]?bit|hi10p?|uhd|fhd|hd|"
-    "sd|hybrid|read[ ._-]?nfo|extended|unrated|uncut|remastered|restored|limited|director'?s[ ._-]cut|"
-    "theatrical|criterion|imax|open[ ._-]matte|special[ ._-]edition|complete|dubbed|subbed|subs?|dub|retail|"
-    "festival|screener|scr|r5|r6|ws|fs|dc|3d|half[ ._-]?sbs|h?sbs|ntsc|pal|amzn|nf|dsnp|hulu|atvp|hmax|hc|"
-    "real|line|ld|md|mhd|hq|ova|oav|edition|version|cut|workprint|dirfix|nfofix|unedited|uncensored|raw|"
-    "batch|colorized|anniversary|rip|hdrip|xxx"
+    "sd|dl|qc|hybrid|read[ ._-]?nfo|limited|open[ ._-]matte|complete|dubbed|subbed|subs?|dub|retail|fastsub|"
+    "subforced|festival|screener|scr|r5|r6|ws|fs|dc|se|om|3d|half[ ._-]?sbs|h?sbs|ntsc|pal|amzn|nf|dsnp|hulu|"
+    "atvp|hmax|hc|real|line|ld|md|mhd|hq|ova|oav|oad|ona|edition|version|cut|workprint|dirfix|nfofix|proof|"
+    "prooffix|unedited|uncensored|batch|colorized|anniversary|rip|hdrip|xxx|docu|doku|stv|micro-?hd|hdlight|"
+    r"raw|convert|nlsubs|obfuscated|2in1|cd ?\d(?:of\d)?|hfr|\d{2,3}fps|"
+    r"vr[ ._]?(?:180|360)(?:[ ._](?:sbs|lr|ou|tb))?"
+)
+_EDITION = (
+    r"extended(?:[ ._-](?:edition|cut|version))?|unrated|uncut|remastered|restored|"
+    r"(?:alternat(?:e|ive)|ultimate|collector'?s|special|limited|theatrical|criterion|imax|anniversary|deluxe)"
+    r"[ ._-](?:edition|cut|version)|theatrical|criterion|imax|director'?s?[ ._-]cut|edition[ ._-]collector"
 )
 _WORDS = re.compile(
     r"(?<![^\W_])(?:"
     r"(?P<screen_size>(?:360|480|576|720|900|1080|1440|2160|4320)[pi]|4k|\d{3,4}x\d{3,4})"
-    r"|(?P<source>blu-?ray|bd(?:rip|remux|mv|r)?|brrip|web(?:[ ._-]?dl|[ ._-]?rip|cap|hd)?(?:rip)?"
-    r"|dvd(?:rip|r|scr|[59])?|hdtv(?:rip)?|pdtv|dvb(?:rip)?|dsr(?:ip)?|satrip|dthrip|tv(?:rip)?"
-    r"|(?:hd)?cam(?:rip)?|(?:hd)?ts|(?:hd-?)?telesync"
-    r"|telecine|hd-?dvd|vhs(?:rip)?|uhd[ ._-]?(?:blu-?ray|bd(?:rip)?|remux))"
-    r"|(?P<video_codec>[xh][ ._]?26[45]|avc|hevc|xvid|divx|av1|vp9|vc-?1|mpeg-?2)"
-    r"|(?P<audio_codec>e?-?ac-?3|ddp?a?(?:[257]?(?:[ ._][01])?)?|dolby[ ._-]?digital"
+    r"|(?P<source>blu-?ray(?:mux)?|bd(?:rip|remux|mv|r)?(?:mux)?|br(?:rip)?mux|brrip"
+    r"|web(?:[ ._-]?dl|[ ._-]?rip|cap|hd)?(?:rip)?|dvd(?:rip|-?r|scr|[59])?|hdtv(?:rip)?"
+    r"|pdtv|dvb(?:rip)?|dsr(?:ip)?|satrip|dthrip|tv(?:rip)?|(?:hd)?cam(?:rip)?|(?:hd)?ts|(?:hd-?)?telesync"
+    r"|telecine|l(?:aser)?d(?:rip|isc)|hd-?dvd|vhs(?:rip)?|uhd[ ._-]?(?:blu-?ray|bd(?:rip)?|remux))"
+    r"|(?P<video_codec>[xh][ ._]?26[45]|avc(?:hd)?|hevc|xvid|(?:dv)?divx|av1|vp9|vc-?1|mpeg-?2)"
+    r"|(?P<audio_codec>e?-?ac-?3d?|ddp?a?(?:[257]?(?:[ ._][01])?)?|dolby[ ._-]?digital"
     r"|dts(?:[ ._-]?hd)?(?:[ ._-]?ma)?|dts-?x"
     r"|(?:he-)?aac(?:[25]?(?:[ ._][01])?)?|flac|truehd|atmos|opus|mp3|l?pcm)"
     rf"|(?P<language>{_LANGUAGES})"
+    rf"|(?P<edition>{_EDITION})"
     rf"|(?P<other>{_OTHER})"
     r")(?![^\W_])",
     re.IGNORECASE,
@@ -68,6 +75,7 @@ _WORDS = re.compile(
 _GROUP = re.compile(r"-([^\W_][\w@]{0,23})(?:\[[^\[\]]{0,30}\])?$")
 _NOT_WORD = re.compile(r"[\W_]+")
 _SURE = frozenset({"screen_size", "video_codec"})
+_SURE_WORDS = frozenset({"vostfr", "subfrench", "truefrench", "swissgerman", "swesub"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,7 @@ def marks(text: str) -> Iterator[Mark]:
         value = _VALUES.get(about, {}).get(word, found[0])
         sure = (
             about in _SURE
+            or word in _SURE_WORDS
             or (about == "source" and len(word) > 3)
             or (about == "audio_codec" and word != "opus")
         )
@@ -122,3 +131,19 @@ def tail_start(text: str, found: list[Mark]) -> int:
             break
         start = mark.start
     return start
+
+
+def sure_start(text: str) -> int | None:
+    """Return where the first word begins that no title holds; None if there is none."""
+    return next((mark.start for mark in marks(text) if mark.sure), None)
+
+
+def run_start(text: str) -> int:
+    """Return where the first sure word, or the run of likely ones that leads up to it, begins."""
+    found = list(marks(text))
+    return tail_start(text, found) if any(mark.sure for mark in found) else len(text)
+
+
+def without_words(text: str) -> str:
+    """Return a text without its release words."""
+    return _WORDS.sub("", text)
