@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from scanner.catalog.engine import Database
+from scanner.catalog.letters import Letter, keep
 from tests.support.media import MediaFolder
 from tests.support.processes import ScannerRun, scanner_command, scanner_environment
 from tests.support.stage import assert_no_defect
@@ -262,3 +264,18 @@ def test_status_counts_files_by_state(scanned: Machine) -> None:
     head, row = scanned.said("status").splitlines()[-2:]
     counts = dict(zip(head.split()[2:8], row.split()[2:8], strict=True))
     assert counts == {"files": "9", "queued": "0", "ok": "7", "failed": "2", "retrying": "0", "missing": "0"}
+
+
+def test_message_that_nobody_could_read_is_listed_with_its_reason(copied: Machine) -> None:
+    with Database(f"sqlite:///{copied.catalog}") as database, database.write() as connection:
+        keep(connection, [Letter("id-7", "not JSON\x1b at 3", None, b"\x1b{\xff")])
+    assert "1 message that nobody could read" in copied.said("failures")
+    [letter] = [row for row in copied.told("failures") if row["kind"] == "letter"]
+    assert (letter["state"], letter["error"], letter["message_id"]) == (
+        "unreadable",
+        "not JSON\\x1b at 3",
+        "id-7",
+    )
+    assert (letter["id"], letter["path"], letter["body"]) == (None, None, "\x1b{\ufffd")
+    assert "nobody could read" not in copied.said("failures", "--kind", "corrupt")
+    assert "letters   1 message that nobody could read" in copied.said("status")
