@@ -44,12 +44,22 @@ def look(file: MediaFile) -> Media:
     failures = []
     for parse in _parsers(file, head, marked):
         try:
-            return parse()
+            media = parse()
         except ProbeError as error:
             if error.kind == "io":
                 raise
             failures.append(error)
+            continue
+        if marked or not _is_silent_text(file, media):
+            return media
+        failures.append(ProbeError("unsupported", f"a text ({media.container}), neither sound nor picture"))
     raise _verdict(failures, marked)
+
+
+def _is_silent_text(file: MediaFile, media: Media) -> bool:
+    """Tell whether what should be a film or a song is words alone: FFmpeg takes many a text for lyrics."""
+    is_words = bool(media.streams) and all(stream.type in {"subtitle", "data"} for stream in media.streams)
+    return is_words and file.kind in {"video", "audio"}
 
 
 def _parsers(file: MediaFile, head: bytes, marked: Mark | None) -> Iterable[Callable[[], Media]]:

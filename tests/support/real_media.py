@@ -32,7 +32,6 @@ DEBS = (
     *SHORT_DEBS,
     *(
         "gcompris-qt-data",
-        "hedgewars-data",
         "kodi-data",
         "libimage-exiftool-perl",
         "pingus-data",

@@ -71,8 +71,8 @@ def _ask_ffprobe(path: Path) -> Verdict:
     ).stdout
     found = json.loads(said or b"{}")
     streams = found.get("streams", [])
-    if not streams:
-        return Verdict(error="refused")
+    if not streams or all(stream.get("width") == 0 for stream in streams):
+        return Verdict(error="refused")  # a picture of 0x0 is one whose size it did not find
     names = {name.removesuffix("_pipe") for name in found["format"]["format_name"].split(",")}
     duration = found["format"].get("duration")
     codecs = tuple(stream.get("codec_name") for stream in streams)

@@ -24,11 +24,17 @@ def test_every_copy_of_a_master_is_media_and_no_two_are_alike(
 def test_content_decides_where_the_name_says_nothing_or_lies(
     media: MediaFolder, tmp_path: Path, name: str, kind: str
 ) -> None:
-    if (name, kind) == ("words.srt", "image"):
-        pytest.skip("text among images is nothing that anyone stores")
+    if name == "words.srt" and kind in {"image", "video"}:
+        pytest.skip("a text is neither a picture nor a film, whatever it is called")
     plain = tmp_path / "content"
     plain.write_bytes(media[name].read_bytes())
     assert looked(plain, kind).container == looked(media[name]).container
+
+
+@pytest.mark.parametrize("name", ["setup.mod", "readme.it", "x.mp3", "x.mkv"])
+def test_text_that_could_be_lyrics_is_neither_sound_nor_film(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("[description]\nOne line.\n[00:12.00]Another one.\n" * 5)
+    assert refused(tmp_path / name).kind == "unsupported"
 
 
 def test_empty_file_is_corrupt(tmp_path: Path) -> None:
