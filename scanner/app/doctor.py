@@ -1,6 +1,7 @@
 """`scanner doctor`: looks at everything a run needs and says in one line each how it stands and what to do."""
 
 import asyncio
+import dataclasses
 import errno
 import os
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator
 from scanner import paths
 from scanner.app.database import open_catalog
 from scanner.app.reports import Finding
-from scanner.app.wiring import broker_settings, publisher_settings
+from scanner.app.wiring import broker_settings, probe_settings, publisher_settings
 from scanner.broker.rabbit import RabbitBroker
 from scanner.catalog import libraries, outbox, schema
 from scanner.catalog.engine import Database
@@ -19,6 +20,8 @@ from scanner.files.filters import Filters
 from scanner.files.mounts import MountTable, is_network, stable_inodes
 from scanner.files.walk import Walker, WalkerSettings
 from scanner.files.wire import Verified, VerifyRequest
+from scanner.probe.jobs import ProbeSettings
+from scanner.probe.pool import Pool
 from scanner.urls import mask
 
 _ANSWER_WITHIN_S = 10.0
@@ -27,23 +30,27 @@ _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def diagnose(settings: Settings) -> list[Finding]:
-    """Return a finding for the database, the broker, the outbox and every library's root."""
-    findings = [_checked("broker", lambda: _broker(settings))]
+    """Return a finding for the database, the broker, probing, the outbox and every library's root."""
+    access = "check broker_url, credentials and permissions"
+    findings = [
+        _checked("broker", lambda: _broker(settings), access),
+        _checked("probing", lambda: _probing(settings), "check handlers, nice and probe_memory_mib"),
+    ]
     try:
         with open_catalog(settings) as database:
             findings.insert(0, _database(settings, database))
-            findings.append(_outbox(settings, database))
+            findings.append(_outbox(database))
             findings.extend(_roots(database))
     except ScannerError as error:
         findings.insert(0, Finding("database", "fail", str(error)))
     return findings
 
 
-def _checked(name: str, check: Callable[[], Finding]) -> Finding:
+def _checked(name: str, check: Callable[[], Finding], remedy: str) -> Finding:
     try:
         return check()
     except ScannerError as error:
-        return Finding(name, "fail", str(error), "check broker_url, credentials and permissions")
+        return Finding(name, "fail", str(error), remedy)
 
 
 def _database(settings: Settings, database: Database) -> Finding:
@@ -55,13 +62,10 @@ def _database(settings: Settings, database: Database) -> Finding:
 
 def _broker(settings: Settings) -> Finding:
     if settings.embedded_broker:
-        text = "none is configured: tasks stay in the outbox"
-        return Finding(
-            "broker",
-            "warn",
-            text,
-            "set --broker amqp://HOST/ or SCANNER_BROKER_URL",
-        )
+        text = "embedded: scanner run works off the tasks by itself"
+        idle = "embedded, and probe is false: tasks stay in the outbox"
+        remedy = "set --broker amqp://HOST/ or SCANNER_BROKER_URL, or leave out --no-probe"
+        return Finding("broker", "ok", text) if settings.probe else Finding("broker", "warn", idle, remedy)
     described = asyncio.run(_reach(settings))
     return Finding("broker", "ok", f"{described} takes connections, its topology is ours")
 
@@ -73,13 +77,25 @@ async def _reach(settings: Settings) -> str:
     return broker.described
 
 
-def _outbox(settings: Settings, database: Database) -> Finding:
+def _probing(settings: Settings) -> Finding:
+    asyncio.run(_start_one(probe_settings(settings)))
+    return Finding("probing", "ok", f"{', '.join(settings.handlers)} can be loaded")
+
+
+async def _start_one(settings: ProbeSettings) -> None:
+    """Start a probe process, with its limits, and end it."""
+    pool = Pool(dataclasses.replace(settings, processes=1))
+    await pool.start()
+    await pool.stop(0)
+
+
+def _outbox(database: Database) -> Finding:
     waiting = outbox.depth(database)
     if not waiting:
         return Finding("outbox", "ok", "empty")
     text = f"messages waiting: {waiting:,}, the oldest for {outbox.oldest_age_s(database):,.0f} s"
-    if settings.embedded_broker or waiting > _LARGE_OUTBOX:
-        return Finding("outbox", "warn", text, "configure a broker; the next run sends them")
+    if waiting > _LARGE_OUTBOX:
+        return Finding("outbox", "warn", text, "scanner run sends them, or works them off")
     return Finding("outbox", "ok", text)
 
 

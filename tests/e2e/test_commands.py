@@ -104,6 +104,7 @@ def test_status_and_doctor_tell_how_things_stand(stage: Stage) -> None:
     assert {name: finding["ok"] for name, finding in findings.items()} == {
         "database": "ok",
         "broker": "ok",
+        "probing": "ok",
         "outbox": "ok",
         "library library": "ok",
     }
