@@ -190,21 +190,17 @@ def _title(text: str, folders: tuple[Folder, ...], *, dated: bool, tidy: bool) -
     told = titled(text) if dated else Titled(clean(text))
     if borne := titles.borne(told.key, folders):
         return Titled(told.title, told.year or borne.year, told.country or borne.country)
-    if release.sure_start(told.title) is not None or titles.is_unclear(told.title, tidy=True):
+    is_unclear = release.sure_start(told.title) is not None or titles.is_unclear(told.title, tidy=True)
+    if is_unclear or (not tidy and _WORDING.search(told.title)):
         raise Doubt
-    if not tidy and _WORDING.search(told.title):
-        raise Doubt
-    if (
-        _GROUP_IN_FRONT.match(text)
-        or (not tidy and _DASHED.search(text))
-        or (" " not in text and _SHOUTED.search(told.title) and not told.title.isupper())
-    ):
+    is_shouted = " " not in text and _SHOUTED.search(told.title) and not told.title.isupper()
+    if is_shouted or _GROUP_IN_FRONT.match(text):
         raise Doubt
     return told
 
 
 def _bare(text: str, *, language: bool) -> str:
-    """Take off what brackets and added release words stand behind a title, a `language` among them."""
+    """Take off the brackets and added release words behind a title; `language`: one in it is a doubt."""
     text = text[: min((at for at in (text.find("[", 1), text.find("(", 1)) if at >= 0), default=len(text))]
     text = text.rstrip(" ._-([{")
     found = list(release.marks(text))
@@ -220,4 +216,6 @@ def _is_added(mark: release.Mark, text: str, language: bool) -> bool:
         return False
     if mark.sure or mark.about == "edition" or (text[mark.start : mark.end].isupper() and not before.isupper()):
         return True
-    return language and mark.about == "language" and " " not in text
+    if language and mark.about == "language" and " " not in text:
+        raise Doubt  # "Noah.German.2014" and "The.Good.German.2006"
+    return False

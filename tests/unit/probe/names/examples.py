@@ -146,6 +146,7 @@ FILMS = [
     _film("Quiet.Harbour.2011.DVDRip.XviD-NOGRP/ngr-qh.avi", "Quiet Harbour", 2011),
     _film("Quiet Harbour (2011) CD2.avi", "Quiet Harbour", 2011),
     _film("www.site.example - Quiet Harbour (2011) 1080p.mkv", "Quiet Harbour", 2011),
+    _film("Quiet.Harbour.German.2011.720p.BluRay.mkv", "Quiet Harbour", 2011, hard=True),
     _film("ngr-quiet.harbour.2011.1080p.mkv", "quiet harbour", 2011, hard=True),
     _film("Harbour.Part.3.720p.WEB.mkv", "Harbour", hard=True),
 ]
@@ -271,6 +272,7 @@ SERIES = [
     _show("The Tide T02E05.mkv", "The Tide", 2, 5),
     _show("The Tide 2 x 05 HDTV.avi", "The Tide", 2, 5),
     _show("The Tide 2016x05 HDTV.avi", "The Tide", 2016, 5, year=2016),
+    _show("The Tide - 2016x105.mkv", "The Tide", 2016, 105, year=2016),
     _show("The.Tide.5of8.Low.Water.HDTV.avi", "The Tide", None, 5, called="Low Water"),
     _show("The.Tide.E05-06.720p.mkv", "The Tide", None, 5, 6),
     _show("The.Tide.2x01.2x02.720p.mkv", "The Tide", 2, 1, 2),
