@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from scanner import paths
 from scanner.app.reports import Finding, LibraryRow, SchemaReport, StatusReport
 from scanner.cli import wording
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from scanner.catalog.search import FoundFile
     from scanner.message import Stream
 
+_LONGEST = 500
 _VERDICTS = {"ok": "ok", "warn": "WARN", "fail": "FAIL"}
 _STATES = ("queued", "ok", "failed", "retrying", "missing")
 _HEAD = ("library", "state", "files", *_STATES, "last scan", "folder")
@@ -175,6 +178,8 @@ def _result(result: "Probed") -> Iterator[tuple[str, str]]:
     if result.details.chapters:
         yield "chapters", str(len(result.details.chapters))
     yield from (("tag", f"{shown(name)}: {shown(text)}") for name, text in result.details.tags.items())
+    for name, found in result.details.handlers.items():
+        yield "handler", f"{shown(name)}: {shown(msgspec.json.encode(found).decode()[:_LONGEST])}"
     yield (
         "probed",
         f"{wording.moment(result.at)} by {shown(result.worker)} in {wording.duration(result.seconds)}",

@@ -1,7 +1,10 @@
 """What is delivered: a wheel that can migrate, and pages whose commands exist."""
 
+import json
 import os
 import re
+import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,15 +14,36 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from scanner import __version__
+from scanner import __version__, message
 from scanner.catalog.schema import SCHEMA
 from scanner.errors import ScannerError
+from scanner.message import Chapter, Media, Name, Result, ResultBatch, Stream, Task, TaskBatch
+from tests.support.rabbitmq import RabbitNode
 
 PROJECT = Path(__file__).resolve().parents[2]
 FULL = os.environ.get("SCANNER_TEST_FULL") == "1"
 README = (PROJECT / "README.md").read_text()
+COMMANDS = [
+    *(
+        (name,)
+        for name in (
+            "run",
+            "worker",
+            "files",
+            "failures",
+            "status",
+            "resend",
+            "library",
+            "backup",
+            "doctor",
+            "db",
+        )
+    ),
+    *(("failures", name) for name in ("list", "show", "retry")),
+]
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md"))]
 
 
@@ -90,12 +114,80 @@ def test_make_targets_in_the_pages_exist(page: Path) -> None:
     assert page.name != "README.md" or {"run", "test", "help"} <= named
 
 
+def help_of(*command: str) -> set[str]:
+    """Return the options that a command's help names."""
+    told = run(sys.executable, "-m", "scanner", *command, "--help", COLUMNS="200")
+    return set(re.findall(r"--[a-z]+(?:-[a-z]+)*", told))
+
+
+def commands_in(text: str) -> Iterator[list[str]]:
+    """Yield the words of every `scanner ...` line in a page's blocks, and of a unit's ExecStart."""
+    for line in re.findall(r"^(?:    |ExecStart=/opt/scanner/bin/)scanner ([^#\n]+)", text, re.MULTILINE):
+        yield shlex.split(line)
+
+
 def test_commands_and_options_in_the_readme_exist() -> None:
-    for command in set(re.findall(r"^\| `scanner ([a-z]+)", README, re.MULTILINE)):
-        assert run(sys.executable, "-m", "scanner", command, "--help")
-    known = run(sys.executable, "-m", "scanner", "run", "--help", COLUMNS="200")
-    known += run(sys.executable, "-m", "scanner", "resend", "--help", COLUMNS="200")
-    assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", README)) <= set(re.findall(r"--[a-z-]+", known))
+    known = {option for words in COMMANDS for option in help_of(*words)}
+    named = set(re.findall(r"^\| `scanner ([a-z]+)", README, re.MULTILINE))
+    assert named == {words[0] for words in COMMANDS}
+    assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", README)) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_in_the_pages_take_their_options(page: Path) -> None:
+    helps = {words: help_of(*words) for words in COMMANDS}
+    for words in commands_in(page.read_text()):
+        command = max((known for known in COMMANDS if tuple(words[: len(known)]) == known), key=len)
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= helps[command], words
+
+
+def test_messages_in_the_pages_are_what_the_code_reads() -> None:
+    for page in (README, (PROJECT / "docs" / "messages.md").read_text()):
+        for body in re.findall(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE):
+            decoded = msgspec.json.decode(body)
+            read = message.decode_tasks if "tasks" in decoded else message.decode_results
+            assert msgspec.to_builtins(read(body.encode())) == decoded
+
+
+def test_every_field_of_a_message_is_in_its_page() -> None:
+    page = (PROJECT / "docs" / "messages.md").read_text()
+    shapes = (Task, TaskBatch, Result, ResultBatch, Media, Stream, Chapter, Name)
+    fields = {name for shape in shapes for name in shape.__struct_encode_fields__}
+    assert {name for name in fields if f"`{name}`" not in page and f'"{name}"' not in page} == set()
+    assert {kind for kind in message.ERROR_KINDS if f"| `{kind}` |" not in page} == set()
+
+
+def test_the_documented_worker_of_ones_own_works_off_a_run(rabbitmq: RabbitNode, tmp_path: Path) -> None:
+    """It speaks of the default prefix, so it gets a virtual host of its own."""
+    page = (PROJECT / "docs" / "messages.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    code = next(block for block in blocks if "def look" in block)
+    (tmp_path / "worker.py").write_text(code)
+    library = tmp_path / "films"
+    library.mkdir()
+    for name in ("a.mkv", "b.mp3"):
+        (library / name).write_bytes(name.encode())
+        os.utime(library / name, (1, 1))
+    url = rabbitmq.add_vhost(f"own-{secrets.token_hex(4)}")
+    settings = {
+        "SCANNER_DATABASE_URL": f"sqlite:///{tmp_path / 'catalog.db'}",
+        "SCANNER_BROKER_URL": url,
+        "HOME": str(tmp_path),
+    }
+    scanner = (sys.executable, "-m", "scanner")
+    run(*scanner, "run", library, **settings)
+    worker = subprocess.Popen((sys.executable, tmp_path / "worker.py", url))
+    try:
+        told = json.loads(run(*scanner, "run", library, "--wait", "--json", **settings))
+        assert worker.poll() is None
+    finally:
+        worker.kill()
+        worker.wait()
+    assert (told["processed"], told["failed"]) == (2, 0)
+    shown = json.loads(run(*scanner, "failures", "show", "a.mkv", "--json", **settings))
+    assert (shown["state"], shown["container"]) == ("ok", "plain")
+    assert shown["result"]["details"]["handlers"] == {"first-byte": "61"}
+    assert 'handler    first-byte: "61"\n' in run(*scanner, "failures", "show", "a.mkv", **settings)
 
 
 def test_every_exit_code_of_an_error_is_in_the_readme() -> None:
