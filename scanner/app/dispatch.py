@@ -31,6 +31,8 @@ _STOP_WITHIN_S = 8.0
 _STOP_SOON_S = 5.0
 _DATABASE_PATIENCE_S = 120.0
 _QUIET_STATES = {RelayState.IDLE, RelayState.RELAYING, RelayState.DRAINING, RelayState.STOPPED}
+_BEGINNING = {RelayState.STARTING, RelayState.CONNECTING}
+"""Not worth a word where both ends are in one process."""
 
 log = structlog.get_logger(__name__)
 
@@ -188,6 +190,8 @@ class Dispatch:
     def _relay_waits(self) -> str:
         status = None if self._side is None else self._side.status
         if status is None or status.state in _QUIET_STATES:
+            return ""
+        if self._settings.embedded_broker and status.state in _BEGINNING:
             return ""
         return status.detail or f"broker side {status.state}"
 

@@ -49,7 +49,7 @@ def run_worker(settings: Settings, observe: Observe) -> WorkerResult:
     if settings.embedded_broker:
         raise UsageError(
             "a worker takes its tasks from RabbitMQ: give --broker amqp://HOST/ (or SCANNER_BROKER_URL); "
-            "without a broker `scanner run` and `scanner watch` probe by themselves"
+            "without a broker `scanner run` probes by itself"
         )
     # Millions of short-lived objects, no cycles: the default thresholds cost a tenth of the throughput.
     gc.freeze()

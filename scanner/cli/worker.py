@@ -4,7 +4,7 @@ from scanner.app.worker import WorkerResult
 from scanner.cli import output, wording
 from scanner.cli.display import Rate
 from scanner.log import shown
-from scanner.services.work import WorkStatus
+from scanner.services.work import WorkState, WorkStatus
 
 _EVERY_S = 10.0
 _TICK_S = 0.5
@@ -25,7 +25,9 @@ class WorkerLines:
         """Write a line if it is time, or if something changed that should be seen at once."""
         self._elapsed_s += _TICK_S
         self._rate.add(self._elapsed_s, status.files)
-        state = (status.state, status.detail, status.away, frozenset(status.failures))
+        # Each attempt to connect again is logged; here an outage is one line.
+        detail = "" if status.state is WorkState.RECONNECTING else status.detail
+        state = (status.state, detail, status.away, frozenset(status.failures))
         due = self._elapsed_s >= self._next_s and status.files != self._files
         if self._quiet or (state == self._last and not due):
             return
@@ -35,7 +37,8 @@ class WorkerLines:
 
 def line(status: WorkStatus, files_per_s: float = 0.0) -> str:
     """Return how a worker gets on, in one line."""
-    facts = [f"{status.state}: {shown(status.detail)}" if status.detail else str(status.state)]
+    state, detail = str(status.state), shown(status.detail)
+    facts = [(detail if detail.startswith(state) else f"{state}: {detail}") if detail else state]
     if status.files:
         facts.append(f"{wording.count(status.files, 'file')} done")
     if files_per_s and status.in_hand:
