@@ -35,7 +35,7 @@ _COUNT_IN_TITLE = re.compile(r"#\d|(?<![^\W_])0\d{1,2}(?![^\W_])|[ ._]-[ ._]{1,2
 _DAY_FIRST = re.compile(r"(?<!\d)\d\d[-. _]\d\d[-. _](?:19|20)\d\d(?!\d)")
 _NO_COUNT = re.compile(r"(?<!\d)(?:(?:19|20)\d\d|480|576|720|1080|2160)(?!\d)")
 _WORDING = re.compile(
-    r"(?<![^\W_])(?:(?:part|pt)[ ._-]?(?:\d|[ivx]+(?![^\W_]))|"
+    r"(?<![^\W_])(?:(?:part|pt)[ ._-]?(?:\d|(?:[ivx]+|one|two|three|four)(?![^\W_]))|"
     r"(?:seasons?|saison|staffel|temporada|episode|folge|trilogy)(?![^\W_]))",
     re.IGNORECASE,
 )

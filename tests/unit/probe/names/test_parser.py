@@ -52,6 +52,7 @@ def test_doubtful_name_is_left_to_guessit(example: Example, full: NameParser) ->
         "Tide (2011)/Elsewhere.720p.WEB.mkv",
         "Tide/Season 1/Low Water 720p.mkv",
         "Tide.2011.Bonus.720p.mkv",
+        "Tide.Part.Two.720p.HDTV.mkv",
         "[NoGrp] Tide - OP02 [1080p].mkv",
         "潮.Tide.720p.mkv",
     ],
