@@ -93,7 +93,7 @@ def counted(text: str, *, grouped: bool) -> Numbers | None:
     before = text[: min(end, bracket.start() if bracket else end)].rstrip(" ._-")
     before = _YEAR_AT_END.sub("", before)
     led = list(_LED.finditer(before))
-    if len(led) == 1:
+    if len(led) == 1 and not _ANY_YEAR.search(before, led[0].end()):  # "Agent.077.1966" is a film
         return Numbers(led[0].start(), led[0].end(), None, [int(led[0][1])])
     found = next((found for found in _COUNTED.finditer(before) if found.end() == len(before)), None)
     if found is None or _YEAR.fullmatch(found["first"]):

@@ -137,6 +137,7 @@ FILMS = [
     ),
     _film("Harbour.7.PDTV-NOGRP.avi", "Harbour 7"),
     _film("Harbour.24.2011.1080p.mkv", "Harbour 24", 2011),
+    _film("Agent.077.Storm.1966.720p.WEB.mkv", "Agent 077 Storm", 1966),
     _film("WALL-Y.2008.1080p.mkv", "WALL-Y", 2008),
     _film("The.Dane.English.Harbour.2011.720p.mkv", "The Dane English Harbour", 2011),
     _film("Quiet Harbour EXTENDED (2011) 2160p.mkv", "Quiet Harbour", 2011),

@@ -46,6 +46,7 @@ def test_doubtful_name_is_left_to_guessit(example: Example, full: NameParser) ->
     [
         "The Tide - S01E02 - S03E04.mkv",
         "Harbour.Agent.007.720p.WEB.mkv",
+        "AGENT-X.077.Storm.1966.720p.WEB.mkv",
         "Tide.05-06-2011.720p.mkv",
         "The Tide Season 2 Season 4 720p.mkv",
         "Show.Tide.300.720p.WEB.mkv",
