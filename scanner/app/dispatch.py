@@ -50,6 +50,7 @@ class Dispatch:
         self._side: BrokerSide | None = None
         self._watching: asyncio.Task[None] | None = None
         self._is_stopped = False
+        self._awaits_results = False
         self.error: ScannerError | None = None
         self.messages = 0
         """How many messages are in the outbox, as of the last count."""
@@ -122,6 +123,7 @@ class Dispatch:
         if scanned:  # a run with nothing to send must not hide that the broker could not be reached
             await self._until_not(lambda _: not self._has_reached_broker(), stopped)
         if self._request.wait:
+            self._awaits_results = True
             await self._until_not(partial(queries.awaits_results, library_ids=libraries), stopped)
 
     def _has_reached_broker(self) -> bool:
@@ -203,4 +205,8 @@ class Dispatch:
 
     def _collect_waits(self) -> str:
         collect = None if self._side is None else self._side.report.collect
-        return "" if collect is None or self._settings.embedded_broker else collect.detail
+        if collect is None or self._settings.embedded_broker:
+            return ""
+        if self._awaits_results and not collect.processed:
+            return collect.detail or "no result yet: does a worker run (scanner worker)?"
+        return collect.detail
