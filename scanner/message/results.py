@@ -104,10 +104,13 @@ def result_route(catalog: str, status: Status) -> str:
     return f"result.{catalog}.{status}"
 
 
-def result_message_id(task_message_id: str, status: Status, attempt: int) -> str:
+def result_message_id(task_message_id: str, status: Status, attempt: int, part: int = 0) -> str:
     """Return the id of the result message that answers a task message with a status: the same at every try.
+
+    `part` counts from 0 the messages that a status needs.
 
     Raises:
         ValueError: `task_message_id` is not a UUID.
     """
-    return str(uuid.uuid5(uuid.UUID(task_message_id), f"{status}:{attempt}"))
+    name = f"{status}:{attempt}:{part}" if part else f"{status}:{attempt}"
+    return str(uuid.uuid5(uuid.UUID(task_message_id), name))

@@ -4,8 +4,8 @@ One results message a status; what may succeed later goes alone to a retry queue
 goes to the dead letters, too. All ids are derived from the task message's, so that a repeat carries the same.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,26 +15,35 @@ from scanner.broker.api import DEAD, ERROR_KIND_HEADER, REASON_HEADER, Delivery,
 from scanner.message import ReadyBatch, Status, Task, TaskBatch
 from scanner.probe.jobs import Verdict
 
-AWAY_DELAY_S = 60
-"""How long tasks wait whose library is away; one of `scanner.message.RETRY_DELAYS_S`."""
+AWAY_DELAYS_S = message.RETRY_DELAYS_S[1:]
+"""How long tasks wait whose library is away: the first time, and from then on."""
+
+POSTPONED_HEADER = "x-postponed"
+"""How often a message waited for its library."""
+
+_MOST_BYTES = 4 * 1024 * 1024
+"""Of results in one message."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """The messages that answer one delivery, as they gather; `attempt` is the delivery's."""
+    """The messages that answer one delivery, as they gather, and what they tell of its files."""
 
     delivery: Delivery
     batch: TaskBatch
     worker: str
     messages: list[OutgoingMessage] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def results(self, verdicts: Iterable[Verdict]) -> None:
-        """Add one results message a status."""
+        """Add one results message a status; what would be too large for a broker goes in several."""
         by_status: dict[Status, list[msgspec.Raw]] = defaultdict(list)
         for verdict in verdicts:
             by_status[verdict.status].append(msgspec.Raw(verdict.result))
         for status, results in by_status.items():
-            self._add_results(status, results)
+            for part, some in enumerate(_parts(results)):
+                self._add_results(status, some, part)
 
     def retry(self, task: Task) -> None:
         """Add the task alone, to come back after the delay of its next attempt."""
@@ -48,8 +57,13 @@ class Answer:
         )
 
     def postpone(self, tasks: Sequence[Task]) -> None:
-        """Add tasks of a library that is away, to come back later without an attempt counted."""
-        self._send_on(tasks, retry_route(AWAY_DELAY_S))
+        """Add tasks of a library that is away, to come back later without an attempt counted.
+
+        The first time soon, then less often: a library may be away for weeks.
+        """
+        before = _number(self.delivery.headers.get(POSTPONED_HEADER, ""))
+        delay_s = AWAY_DELAYS_S[min(before, len(AWAY_DELAYS_S) - 1)]
+        self._send_on(tasks, retry_route(delay_s), headers={POSTPONED_HEADER: str(before + 1)})
 
     def again(self, tasks: Sequence[Task]) -> None:
         """Add tasks to the end of the queue, as new deliveries of the same message."""
@@ -60,15 +74,16 @@ class Answer:
         for task in tasks:
             self._add_single(task, message.TASKS, self.delivery.attempt)
 
-    def _send_on(self, tasks: Sequence[Task], route: str) -> None:
+    def _send_on(self, tasks: Sequence[Task], route: str, *, headers: dict[str, str] | None = None) -> None:
         """Add tasks as they came, in one message when they are the whole of it, otherwise each alone."""
+        sent, attempt = self.delivery, self.delivery.attempt
         if len(tasks) == len(self.batch.tasks):
-            self._add(self.delivery.message_id, route, self.delivery.body, self.delivery.attempt, len(tasks))
+            self._add(sent.message_id, route, sent.body, attempt, len(tasks), headers=headers)
             return
         for task in tasks:
-            self._add_single(task, route, self.delivery.attempt)
+            self._add_single(task, route, attempt, headers=headers)
 
-    def _add_results(self, status: Status, results: list[msgspec.Raw]) -> None:
+    def _add_results(self, status: Status, results: list[msgspec.Raw], part: int) -> None:
         batch = self.batch
         body = message.encode_results(
             ReadyBatch(
@@ -81,7 +96,7 @@ class Answer:
                 results,
             )
         )
-        message_id = message.result_message_id(self.delivery.message_id, status, self.delivery.attempt)
+        message_id = message.result_message_id(self.delivery.message_id, status, self.delivery.attempt, part)
         route = message.result_route(batch.catalog, status)
         self._add(message_id, route, body, self.delivery.attempt, len(results), type=message.RESULTS_TYPE)
 
@@ -124,3 +139,33 @@ def refusal(delivery: Delivery, reason: str) -> OutgoingMessage:
         attempt=delivery.attempt,
         headers={ERROR_KIND_HEADER: "rejected", REASON_HEADER: reason[:500]},
     )
+
+
+def resent(delivery: Delivery) -> OutgoingMessage:
+    """Return a message as it came, for the end of its queue: unlike a rejected one it counts as new there."""
+    return OutgoingMessage(
+        id=0,
+        message_id=delivery.message_id,
+        type=delivery.type or "",
+        route=message.TASKS,
+        body=delivery.body,
+        attempt=delivery.attempt,
+        headers=delivery.headers,
+    )
+
+
+def _parts(results: list[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
+    """Yield results in their order, about `_MOST_BYTES` of them at a time."""
+    part: list[msgspec.Raw] = []
+    size_bytes = 0
+    for result in results:
+        if part and size_bytes + len(bytes(result)) > _MOST_BYTES:
+            yield part
+            part, size_bytes = [], 0
+        part.append(result)
+        size_bytes += len(bytes(result))
+    yield part
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 
 from scanner import message, paths
-from scanner.broker.api import Delivery, OutgoingMessage
+from scanner.broker.api import Delivery
 from scanner.message import RETRYABLE_KINDS, Task
 from scanner.probe.jobs import Job, Look, Verdict
 from scanner.probe.pool import Pool
@@ -17,9 +17,10 @@ from scanner.services.work.admission import Admitted
 from scanner.services.work.answer import Answer
 from scanner.services.work.pressure import Pace
 from scanner.services.work.roots import Roots, granularity_ns
-from scanner.services.work.status import Tally, WorkSettings
+from scanner.services.work.status import WorkSettings
 from scanner.waiting import within
 
+_LOOK_EVERY_S = 1.0
 _ALONE_AFTER_S = 1.0
 """How long a suspect waits: all that came back with it arrives in one burst, and is sent on in milliseconds."""
 
@@ -27,65 +28,87 @@ _ALONE_AFTER_S = 1.0
 class Batches:
     """Works off batches with a pool; knows over all sessions which roots are there and how fast files open."""
 
-    def __init__(self, pool: Pool, pace: Pace, settings: WorkSettings, tally: Tally) -> None:
-        self._pool, self._pace, self._settings, self._tally = pool, pace, settings, tally
+    def __init__(self, pool: Pool, pace: Pace, settings: WorkSettings) -> None:
+        self._pool, self._pace, self._settings = pool, pace, settings
         self._roots = Roots(settings.root_map, settings.check_root_every_s)
         self._keys = itertools.count(1)
-        self._has_suspect = False
+        self._no_suspect = asyncio.Event()
+        self._no_suspect.set()
 
     @property
     def away(self) -> tuple[str, ...]:
         """The roots that were not there when last looked at."""
         return self._roots.away
 
-    async def answer(self, delivery: Delivery, admitted: Admitted) -> list[OutgoingMessage]:
+    async def answer(self, delivery: Delivery, admitted: Admitted) -> Answer:
         """Return what the delivery is answered with: a batch that somebody had before is taken apart."""
         answer = Answer(delivery, admitted.batch, self._settings.worker)
         if delivery.redelivered and len(admitted.batch.tasks) > 1:
-            answer.split(admitted.batch.tasks)
-            self._tally.split += 1
+            self._split(answer, admitted.batch.tasks)
         elif delivery.redelivered:
             await self._work_alone(admitted, answer)
         else:
+            await self._no_suspect.wait()
             await self._work(admitted, answer)
-        return answer.messages
+        return answer
+
+    def after_defect(self, delivery: Delivery, admitted: Admitted, error: Exception) -> Answer:
+        """Return the answer to what could not be worked on here: each task alone, then as one that crashed."""
+        answer = Answer(delivery, admitted.batch, self._settings.worker)
+        tasks = admitted.batch.tasks
+        if len(tasks) > 1:
+            self._split(answer, tasks)
+        elif delivery.attempt < message.FINAL_ATTEMPT:
+            answer.retry(tasks[0])
+        else:
+            answer.bury(tasks[0], "crashed", f"the worker failed on it: {error!r}")
+        return answer
+
+    def _split(self, answer: Answer, tasks: Sequence[Task]) -> None:
+        answer.split(tasks)
+        answer.counts["split"] += 1
 
     async def _work_alone(self, admitted: Admitted, answer: Answer) -> None:
-        """Work on a task whose worker was lost, once the others that were in hand with it have been sent on.
+        """Work on a task whose worker was lost, with nothing else begun meanwhile.
 
-        One of them killed that worker. If all were still in hand when it kills this one, they would share its
-        way to the delivery limit.
+        One of those that were in hand killed that worker. The others are sent to the end of the queue: were
+        they still in hand when it kills this one, they would share its way to the delivery limit. When they
+        come back they wait until this one is done: one of them may be the killer.
         """
-        if self._has_suspect:
+        if not self._no_suspect.is_set():
             answer.again(admitted.batch.tasks)
             return
-        self._has_suspect = True
+        self._no_suspect.clear()
         try:
             await asyncio.sleep(_ALONE_AFTER_S)
             await self._work(admitted, answer)
         finally:
-            self._has_suspect = False
+            self._no_suspect.set()
 
     async def _work(self, admitted: Admitted, answer: Answer) -> None:
         """Probe the tasks and gather what is to be said of them."""
         root = self._roots.local(admitted.root)
         jobs = self._jobs(admitted, root, answer.delivery.attempt)
-        if await self._is_away(root):
+        if await self._is_away(root, [job for _, job in jobs]):
             self._postpone(answer, [task for task, job in jobs if job.look != "forget"])
             jobs = [(task, job) for task, job in jobs if job.look == "forget"]
         verdicts = await self._probe(root, [job for _, job in jobs])
         away = await self._missing_with_their_root(root, [job for _, job in jobs], verdicts)
-        self._say(
-            answer, [(task, verdicts[job.key]) for task, job in jobs if job.key in verdicts.keys() - away]
-        )
-        self._postpone(answer, [task for task, job in jobs if job.key in away])
-        answer.split([task for task, job in jobs if job.key not in verdicts])
+        said = verdicts.keys() - away
+        self._say(answer, [(task, verdicts[job.key]) for task, job in jobs if job.key in said])
+        rest = [task for task, job in jobs if job.key not in verdicts]
+        if root in self._roots.away:
+            self._postpone(answer, [*(task for task, job in jobs if job.key in away), *rest])
+        else:
+            answer.split(rest)
 
-    async def _is_away(self, root: str) -> bool:
-        """Tell whether the library was away when last looked at, and still is."""
+    async def _is_away(self, root: str, jobs: Sequence[Job]) -> bool:
+        """Tell whether the library was away when last looked at, and still is: none of these files is there."""
         if root not in self._roots.away:
             return False
-        return self._roots.is_believed_away(root) or not await self._roots.is_there(root, self._pool)
+        if self._roots.was_looked_at(root):
+            return True
+        return not await self._roots.is_there(root, self._pool, [paths.from_bytes(job.path) for job in jobs])
 
     def _jobs(self, admitted: Admitted, root: str, attempt: int) -> list[tuple[Task, Job]]:
         """Return each task with its job."""
@@ -98,7 +121,10 @@ class Batches:
         ]
 
     async def _probe(self, root: str, jobs: Sequence[Job]) -> dict[int, Verdict]:
-        """Return the verdicts by key; a job that did not begin within `hold_s` has none."""
+        """Return the verdicts by key.
+
+        A job that did not begin within `hold_s`, or before its library proved to be away, has none.
+        """
         verdicts: dict[int, Verdict] = {}
         expected = {job.key for job in jobs}
         finished = asyncio.Event()
@@ -112,15 +138,24 @@ class Batches:
         if not jobs:
             return verdicts
         self._pool.submit(root, jobs, take)
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._settings.hold_s
         try:
-            if not await within(self._settings.hold_s, finished):
-                expected -= self._pool.withdraw(expected)
-                if len(verdicts) < len(expected):
-                    await finished.wait()  # what has begun ends within the time limit of a file
+            while len(verdicts) < len(expected) and not await within(_LOOK_EVERY_S, finished):
+                if loop.time() >= until_s or await self._hangs(root, verdicts):
+                    expected -= self._pool.withdraw(expected)  # what has begun ends within a file's time limit
         except asyncio.CancelledError:
             self._pool.withdraw(expected)
             raise
         return verdicts
+
+    async def _hangs(self, root: str, verdicts: dict[int, Verdict]) -> bool:
+        """Tell whether a file did not open in time because its library does not answer."""
+        if all(verdict.opened for verdict in verdicts.values()):
+            return False
+        if self._roots.was_looked_at(root):
+            return root in self._roots.away
+        return not await self._roots.is_there(root, self._pool)
 
     async def _missing_with_their_root(
         self, root: str, jobs: Sequence[Job], verdicts: dict[int, Verdict]
@@ -137,22 +172,20 @@ class Batches:
         return set() if is_there else suspicious
 
     def _postpone(self, answer: Answer, tasks: Sequence[Task]) -> None:
-        answer.postpone(tasks)
-        self._tally.postponed += len(tasks)
+        if tasks:
+            answer.postpone(tasks)
+            answer.counts["postponed"] += len(tasks)
 
     def _say(self, answer: Answer, said: Sequence[tuple[Task, Verdict]]) -> None:
         """Add the results, and send on what may succeed later or has failed for good."""
-        answer.results(verdict for _, verdict in said)
+        answer.verdicts.extend(verdict for _, verdict in said)
+        answer.results(answer.verdicts)
         for task, verdict in said:
-            self._tally.results[verdict.status] += 1
-            if verdict.error_kind is None:
-                continue
-            self._tally.failures[verdict.error_kind] += 1
-            if verdict.error_kind not in RETRYABLE_KINDS:
+            if verdict.error_kind is None or verdict.error_kind not in RETRYABLE_KINDS:
                 continue
             if answer.delivery.attempt < message.FINAL_ATTEMPT:
                 answer.retry(task)
-                self._tally.retries += 1
+                answer.counts["retries"] += 1
             else:
                 answer.bury(task, verdict.error_kind, verdict.text)
 

@@ -18,6 +18,8 @@ from scanner.files.mounts import MountTable, mtime_granularity_ns
 from scanner.probe.jobs import RootState
 
 _SAMPLES = 16
+_ROOTS = 1_000
+"""How many roots are remembered, those used last."""
 _MOUNTS_FOR_S = 5.0
 _COARSE_STEPS_NS = (1_000_000_000, 100)
 """What a time that was kept in whole seconds, or by SMB, is a multiple of."""
@@ -68,16 +70,15 @@ class Roots:
     @property
     def away(self) -> tuple[str, ...]:
         """The roots that were not there when last looked at."""
-        return tuple(sorted(root for root, known in self._roots.items() if not known.is_there))
+        return tuple(root for root, known in self._roots.items() if not known.is_there)
 
     def saw(self, root: str, path: str) -> None:
         """Note that a file below the root was there."""
         self._root(root).samples.append(path)
 
-    def is_believed_away(self, root: str) -> bool:
-        """Tell whether the root was away a moment ago; if it is time to look again, not."""
-        known = self._root(root)
-        return not known.is_there and self._clock() - known.checked_s < self._check_every_s
+    def was_looked_at(self, root: str) -> bool:
+        """Tell whether it is too early to look at the root again."""
+        return self._clock() - self._root(root).checked_s < self._check_every_s
 
     async def is_there(self, root: str, checker: RootChecker, others: Sequence[str] = ()) -> bool:
         """Look whether the root is there and known.
@@ -90,6 +91,8 @@ class Roots:
         known.checked_s = self._clock()
         if known.is_there != (state == "known"):
             known.is_there = state == "known"
+            if known.is_there:
+                known.samples.clear()  # none of them may be there any more: a folder was renamed
             change = log.info if known.is_there else log.warning
             change("work.library_back" if known.is_there else "work.library_away", root=root, state=state)
         return known.is_there
@@ -105,7 +108,11 @@ class Roots:
         return self._steps_ns[root]
 
     def _root(self, root: str) -> _Root:
-        return self._roots.setdefault(root, _Root())
+        known = self._roots.pop(root, None) or _Root()
+        self._roots[root] = known
+        if len(self._roots) > _ROOTS:
+            del self._roots[next(iter(self._roots))]
+        return known
 
 
 def granularity_ns(step_ns: int, mtime_ns: int) -> int:

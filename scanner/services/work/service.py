@@ -40,7 +40,7 @@ class Work:
         self._tally = Tally(on_change)
         self._draining = asyncio.Event()
         self._pace = Pace(pool.settings.processes)
-        self._batches = Batches(pool, self._pace, settings, self._tally)
+        self._batches = Batches(pool, self._pace, settings)
 
     @property
     def status(self) -> WorkStatus:

@@ -8,20 +8,23 @@ nothing: it repeats what was not acknowledged.
 import asyncio
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
+from scanner import message
 from scanner.broker.api import ConsumingSession, Delivery, OutgoingMessage, PublishingSession
 from scanner.errors import BrokerError, BrokerRefused, PublishRejected
 from scanner.log import shown
-from scanner.services.work.admission import NewerVersion, Refused, admit
-from scanner.services.work.answer import refusal
+from scanner.services.work.admission import Admitted, NewerVersion, Refused, admit
+from scanner.services.work.answer import Answer, refusal, resent
 from scanner.services.work.batch import Batches
 from scanner.services.work.status import Tally, WorkSettings, WorkState
 from scanner.waiting import stop
 
 _REFUSAL_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_SHORTAGE_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +44,8 @@ class Shift:
         self._batches, self._settings, self._tally = batches, settings, tally
         self._in_hand: dict[asyncio.Task[None], Delivery] = {}
         self._ids: dict[str, asyncio.Future[None]] = {}
-        self._is_refusing = asyncio.Event()
+        self.is_refusing = False
+        """Whether a message of a newer version was met: nothing more is taken."""
 
     async def run(self, draining: asyncio.Event) -> None:
         """Work; when draining, finish what is in hand within `drain_s` and give the rest back.
@@ -57,8 +61,8 @@ class Shift:
             if draining.is_set():
                 await self._drain()
             self._raise_what_ended_it(taking)
-            if self._is_refusing.is_set() and not draining.is_set():
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self.is_refusing:
+                await draining.wait()  # whatever becomes of the sessions
         finally:
             await stop(taking, *ends, *self._in_hand)
             if not taking.cancelled():
@@ -128,47 +132,57 @@ class Shift:
 
     async def _answer(self, delivery: Delivery) -> None:
         try:
-            messages = await self._messages_for(delivery)
+            admitted = admit(delivery)
         except NewerVersion as error:
             await self._refuse_newer(delivery, error)
-            return
         except Refused as error:
-            messages = self._refuse(delivery, str(error))
-        except BrokerError:
-            raise
-        except Exception as error:
-            log.exception("work.failed_on_message", message_id=shown(delivery.message_id[:100]))
-            messages = self._refuse(delivery, f"the worker failed on it: {error!r}")
-        await self._publish(messages, delivery)
-        await self._consumer.acknowledge([delivery])
-        self._tally.messages += 1
+            log.warning("work.refused", message_id=shown(delivery.message_id[:100]), reason=shown(str(error)))
+            await self._send([refusal(delivery, str(error))], delivery)
+            self._tally.refused += 1
+        else:
+            answer = await self._worked_off(delivery, admitted)
+            await self._send(answer.messages, delivery)
+            self._tally.add(answer.verdicts, answer.counts)
 
-    def _refuse(self, delivery: Delivery, reason: str) -> list[OutgoingMessage]:
-        log.warning("work.refused", message_id=shown(delivery.message_id[:100]), reason=shown(reason))
-        self._tally.refused += 1
-        return [refusal(delivery, reason)]
+    async def _worked_off(self, delivery: Delivery, admitted: Admitted) -> Answer:
+        """Return the answer; while this machine is short of something, wait with the message in hand."""
+        for pause_s in itertools.chain(_SHORTAGE_PAUSES_S, itertools.repeat(_SHORTAGE_PAUSES_S[-1])):
+            try:
+                await self._declare_results(admitted.batch.catalog)
+                return await self._batches.answer(delivery, admitted)
+            except BrokerError:
+                raise
+            except (OSError, MemoryError) as error:
+                log.error("work.cannot_work", error=repr(error), again_in_s=pause_s)  # noqa: TRY400 - it says it all
+                await asyncio.sleep(pause_s)
+            except Exception as error:
+                log.exception("work.failed_on_message", message_id=shown(delivery.message_id))
+                return self._batches.after_defect(delivery, admitted, error)
+        raise AssertionError  # the pauses never end
+
+    async def _declare_results(self, catalog: str) -> None:
+        try:
+            await self._publisher.declare_results(catalog)
+        except BrokerRefused as error:  # it exists with other arguments: it may take results all the same
+            log.error("work.results_queue_refused", error=str(error))  # noqa: TRY400 - the sentence says it all
 
     async def _refuse_newer(self, delivery: Delivery, error: NewerVersion) -> None:
-        """Leave the message to a newer worker, and take nothing more: it would only come back."""
-        if not self._is_refusing.is_set():
-            self._is_refusing.set()
+        """Leave the message to a newer worker, and take nothing more: it would only come back.
+
+        It is sent again rather than rejected: rejections count, and the limit would make it a dead letter.
+        """
+        if not self.is_refusing:
+            self.is_refusing = True
             log.error("work.newer_version", found=str(error), remedy="upgrade this worker")
             await self._consumer.stop()
             self._tally.show(WorkState.REFUSING, f"{error}: upgrade this worker")
-        await self._consumer.give_back([delivery])
+        await self._send([resent(delivery)], delivery)
 
-    async def _messages_for(self, delivery: Delivery) -> list[OutgoingMessage]:
-        """Return what the delivery is answered with.
-
-        Raises:
-            Refused, NewerVersion: it must not be worked on.
-        """
-        admitted = admit(delivery)
-        try:
-            await self._publisher.declare_results(admitted.batch.catalog)
-        except BrokerRefused as error:  # it exists with other arguments: it may take results all the same
-            log.error("work.results_queue_refused", error=str(error))  # noqa: TRY400 - the sentence says it all
-        return await self._batches.answer(delivery, admitted)
+    async def _send(self, messages: Sequence[OutgoingMessage], delivery: Delivery) -> None:
+        """Publish what answers a delivery, and acknowledge it."""
+        await self._publish(messages, delivery)
+        await self._consumer.acknowledge([delivery])
+        self._tally.messages += 1
 
     async def _publish(self, messages: Sequence[OutgoingMessage], delivery: Delivery) -> None:
         """Publish until every message is confirmed: a full queue is waited for.
@@ -181,13 +195,25 @@ class Shift:
             outcome = await self._publisher.publish(waiting, answers=delivery)
             if outcome.error is not None:
                 raise outcome.error
-            if outcome.returned:
-                raise PublishRejected("the broker returned an answer: no queue takes it; declaring them again")
             confirmed = set(outcome.confirmed)
-            waiting = [one for one in waiting if one.id not in confirmed]
+            returned = [one for one in waiting if one.id in outcome.returned]
+            waiting = [one for one in waiting if one.id not in confirmed and one not in returned]
+            if returned:
+                waiting.append(_instead_of(returned, delivery))
             if not waiting:
                 return
             log.warning("work.answer_refused", messages=len(waiting), retry_in_s=pause_s)
             self._publisher.narrow()
             await asyncio.sleep(pause_s)
             await self._publisher.refresh()
+
+
+def _instead_of(returned: Sequence[OutgoingMessage], delivery: Delivery) -> OutgoingMessage:
+    """Return the dead letter that stands for results which no queue takes.
+
+    Raises:
+        PublishRejected: something else was returned: the topology has to be declared again.
+    """
+    if any(one.type != message.RESULTS_TYPE for one in returned):
+        raise PublishRejected("the broker returned an answer: no queue takes it; declaring the topology again")
+    return replace(refusal(delivery, f"no queue takes {returned[0].route}"), id=returned[0].id)

@@ -2,10 +2,11 @@
 
 import enum
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from scanner.message import Status
+from scanner.probe.jobs import Verdict
 from scanner.retry import Patience
 
 
@@ -14,10 +15,10 @@ class WorkSettings:
     """How the work service works.
 
     `worker` is what its results are signed with. `prefetch` (default 8) task messages at most are in hand,
-    each for at most `hold_s` (600, well below RabbitMQ's consumer timeout of 30 minutes); `drain_s` (30) is how
-    long a stop waits for them. `root_map` are pairs of where a library's root is for the scanner and here.
-    `check_root_every_s` (5) is how long a root is believed to be there or away. An `outage` of the broker is
-    borne according to `patience`.
+    and what did not begin within `hold_s` (600, well below RabbitMQ's consumer timeout of 30 minutes) is sent
+    on again; `drain_s` (30) is how long a stop waits for them. `root_map` are pairs of where a library's root is
+    for the scanner and here. `check_root_every_s` (5) is how long a root is believed to be there or away. An
+    outage of the broker is borne according to `patience`.
     """
 
     worker: str
@@ -103,6 +104,16 @@ class Tally:
         self.state, self.detail, self.connected = state, detail, up
         if changed and self.on_change is not None:
             self.on_change()
+
+    def add(self, verdicts: Iterable[Verdict], counts: Mapping[str, int]) -> None:
+        """Count what an answer told, once it is confirmed."""
+        for verdict in verdicts:
+            self.results[verdict.status] += 1
+            if verdict.error_kind is not None:
+                self.failures[verdict.error_kind] += 1
+        self.retries += counts.get("retries", 0)
+        self.postponed += counts.get("postponed", 0)
+        self.split += counts.get("split", 0)
 
     def settle(self) -> None:
         """Show whether anything is in hand, where nothing else is to be said."""

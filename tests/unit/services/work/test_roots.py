@@ -37,9 +37,9 @@ def test_an_absent_root_is_believed_away_for_a_while_and_then_looked_at_again() 
     checker = Checker("unknown")
     assert not asyncio.run(roots.is_there("/srv", checker))
     assert roots.away == ("/srv",)
-    assert roots.is_believed_away("/srv")
+    assert roots.was_looked_at("/srv")
     now[0] += 5
-    assert not roots.is_believed_away("/srv")
+    assert not roots.was_looked_at("/srv")
     checker.state = "known"
     assert asyncio.run(roots.is_there("/srv", checker))
     assert roots.away == ()
