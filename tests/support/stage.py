@@ -148,6 +148,12 @@ class Catalog:
         )
 
     @property
+    def last_scan_state(self) -> str | None:
+        """The state of the last scan: `completed` once its conclusion is over."""
+        state: str | None = self.one("SELECT state FROM scans WHERE kind <> 'resend' ORDER BY id DESC LIMIT 1")
+        return state
+
+    @property
     def committed_results(self) -> int:
         """How many results were committed since the counting began, repeats included."""
         return int(self.one("SELECT count(*) FROM test_results WHERE what = 'media'") or 0)

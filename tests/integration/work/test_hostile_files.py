@@ -129,7 +129,7 @@ def test_hostile_files_cost_themselves_alone_and_every_good_one_is_ok(
 ) -> None:
     expected = make_hostile(media, infested.library)
     with infested.start_scan("--wait") as run:
-        wait_until(lambda: infested.catalog.counters.get("tasks") == GOOD + HOSTILE, 60, what="all is scanned")
+        wait_until(lambda: infested.catalog.last_scan_state == "completed", 60, what="all is scanned")
         strike(infested.library)
         with infested.start_worker(concurrency="2") as worker:
             pid = worker.pid

@@ -83,7 +83,7 @@ def test_deleted_and_changed_files_mark_their_directory_and_the_next_scan_decide
         direct(library / "a" / f"{number}.mkv")
         direct(library / "b" / f"{number}.mkv")
     with directed.start_scan("--wait") as run:
-        wait_until(lambda: directed.waiting("tasks") == 1, 30, what="the tasks are out")
+        wait_until(lambda: directed.catalog.last_scan_state == "completed", 30, what="the scan is over")
         (library / "a" / "0.mkv").unlink()
         (library / "b" / "0.mkv").write_text("something else")
         with directed.start_worker() as worker:
