@@ -76,7 +76,8 @@ class Delivery:
     """A message that was consumed and waits for its acknowledgement.
 
     `tag` names it within its session; `type` is None if the sender gave none; `redelivered` tells that somebody
-    had it before and did not acknowledge. `headers` are those whose value is text.
+    had it before and did not acknowledge, `deliveries` how often, as far as the broker counts. `headers` are
+    those whose value is text.
 
     `delayed` and `settles` are the embedded broker's alone: messages that become rows of the outbox, each not
     before its delay, and ids of rows that leave it: both in the transaction that commits this delivery.
@@ -88,6 +89,7 @@ class Delivery:
     body: bytes
     attempt: int = 0
     redelivered: bool = False
+    deliveries: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     delayed: tuple[OutgoingMessage, ...] = ()
     settles: tuple[int, ...] = ()

@@ -107,7 +107,9 @@ class MemoryQueue:
         """Put delivered letters back to the front, in their order."""
         for tag in sorted(tags, reverse=True):
             letter = self._delivered.pop(tag)
-            letter.delivery = replace(letter.delivery, redelivered=True)
+            letter.delivery = replace(
+                letter.delivery, redelivered=True, deliveries=letter.delivery.deliveries + 1
+            )
             self._ready.appendleft(letter)
         self.sweep()
 

@@ -27,6 +27,7 @@ def delivery_of(message: DeliveredMessage, source: Source) -> Delivery:
         body=message.body,
         attempt=_attempt(given.get(wire.ATTEMPT_HEADER)),
         redelivered=bool(message.redelivered),
+        deliveries=_count(given.get("x-delivery-count")),
         headers=headers,
     )
 
@@ -38,6 +39,11 @@ def _broker_reason(deaths: object) -> dict[str, str]:
         return {}
     reason = f"{latest.get('reason')} in the queue {latest.get('queue')}"
     return carried({REASON_HEADER: f"given up by the broker: {reason}"})
+
+
+def _count(value: object) -> int:
+    """Return how often a quorum queue has delivered it before; other queues do not say."""
+    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _attempt(value: object) -> int:

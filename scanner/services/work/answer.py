@@ -65,10 +65,6 @@ class Answer:
         delay_s = AWAY_DELAYS_S[min(before, len(AWAY_DELAYS_S) - 1)]
         self._send_on(tasks, retry_route(delay_s), headers={POSTPONED_HEADER: str(before + 1)})
 
-    def again(self, tasks: Sequence[Task]) -> None:
-        """Add tasks to the end of the queue, as new deliveries of the same message."""
-        self._send_on(tasks, message.TASKS)
-
     def split(self, tasks: Sequence[Task]) -> None:
         """Add each task as a message of its own."""
         for task in tasks:

@@ -18,11 +18,10 @@ from scanner.services.work.answer import Answer
 from scanner.services.work.pressure import Pace
 from scanner.services.work.roots import Roots, granularity_ns
 from scanner.services.work.status import WorkSettings
+from scanner.services.work.suspects import Suspects
 from scanner.waiting import within
 
 _LOOK_EVERY_S = 1.0
-_ALONE_AFTER_S = 1.0
-"""How long a suspect waits: all that came back with it arrives in one burst, and is sent on in milliseconds."""
 
 
 class Batches:
@@ -32,8 +31,7 @@ class Batches:
         self._pool, self._pace, self._settings = pool, pace, settings
         self._roots = Roots(settings.root_map, settings.check_root_every_s)
         self._keys = itertools.count(1)
-        self._no_suspect = asyncio.Event()
-        self._no_suspect.set()
+        self._suspects = Suspects()
 
     @property
     def away(self) -> tuple[str, ...]:
@@ -46,9 +44,10 @@ class Batches:
         if delivery.redelivered and len(admitted.batch.tasks) > 1:
             self._split(answer, admitted.batch.tasks)
         elif delivery.redelivered:
-            await self._work_alone(admitted, answer)
+            async with self._suspects.turn(delivery.deliveries):
+                await self._work(admitted, answer)
         else:
-            await self._no_suspect.wait()
+            await self._suspects.none.wait()
             await self._work(admitted, answer)
         return answer
 
@@ -67,23 +66,6 @@ class Batches:
     def _split(self, answer: Answer, tasks: Sequence[Task]) -> None:
         answer.split(tasks)
         answer.counts["split"] += 1
-
-    async def _work_alone(self, admitted: Admitted, answer: Answer) -> None:
-        """Work on a task whose worker was lost, with nothing else begun meanwhile.
-
-        One of those that were in hand killed that worker. The others are sent to the end of the queue: were
-        they still in hand when it kills this one, they would share its way to the delivery limit. When they
-        come back they wait until this one is done: one of them may be the killer.
-        """
-        if not self._no_suspect.is_set():
-            answer.again(admitted.batch.tasks)
-            return
-        self._no_suspect.clear()
-        try:
-            await asyncio.sleep(_ALONE_AFTER_S)
-            await self._work(admitted, answer)
-        finally:
-            self._no_suspect.set()
 
     async def _work(self, admitted: Admitted, answer: Answer) -> None:
         """Probe the tasks and gather what is to be said of them."""

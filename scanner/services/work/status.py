@@ -16,8 +16,8 @@ class WorkSettings:
 
     `worker` is what its results are signed with. `prefetch` (default 8) task messages at most are in hand,
     and what did not begin within `hold_s` (600, well below RabbitMQ's consumer timeout of 30 minutes) is sent
-    on again; `drain_s` (30) is how long a stop waits for them. `root_map` are pairs of where a library's root is
-    for the scanner and here. `check_root_every_s` (5) is how long a root is believed to be there or away. An
+    on again; `drain_s` (30) is how long a stop waits for them. `root_map` are pairs of where a library's root
+    is for the scanner and here. `check_root_every_s` (5) is how long a root is believed to be there or away. An
     outage of the broker is borne according to `patience`.
     """
 

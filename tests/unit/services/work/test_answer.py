@@ -2,12 +2,13 @@
 
 import json
 import uuid
+from dataclasses import replace
 
 from scanner import message
 from scanner.broker.api import DEAD, ERROR_KIND_HEADER, REASON_HEADER, Delivery
 from scanner.message import Task, TaskBatch
 from scanner.probe.jobs import Verdict
-from scanner.services.work.answer import Answer, refusal
+from scanner.services.work.answer import Answer, refusal, resent
 
 CATALOG = "6f0c2a4e-1d0b-4c43-9a53-0f6e1a1f6f5e"
 MESSAGE = "0b7d2c8e-5a53-4f0e-9a53-0f6e1a1f6f5e"
@@ -85,3 +86,37 @@ def test_a_refused_message_is_buried_whole_under_an_id_that_is_not_in_flight_alr
     first, second = refusal(sent, "not ours"), refusal(sent, "not ours")
     assert first.message_id != second.message_id
     assert (first.body, first.route, first.headers[REASON_HEADER]) == (b"garbage", DEAD, "not ours")
+
+
+def test_a_library_that_stays_away_is_asked_for_less_often() -> None:
+    first = answer()
+    first.postpone(TASKS)
+    (sent,) = first.messages
+    again = Answer(replace(first.delivery, headers=sent.headers), first.batch, "nas:1")
+    again.postpone(TASKS)
+    assert (sent.route, again.messages[0].route) == ("retry.60s", "retry.600s")
+
+
+def test_results_too_large_for_one_message_go_in_several_with_ids_of_their_own() -> None:
+    made = answer()
+    big = [
+        Verdict(number, "ok", json.dumps({"file": number, "text": "x" * 3_000_000}).encode())
+        for number in (1, 2, 3)
+    ]
+    made.results(big)
+    assert [len(row.body) < 5_000_000 for row in made.messages] == [True] * 3
+    assert len({row.message_id for row in made.messages}) == 3
+    assert [json.loads(row.body)["results"][0]["file"] for row in made.messages] == [1, 2, 3]
+
+
+def test_a_message_for_a_newer_worker_is_sent_on_as_it_came() -> None:
+    sent = Delivery(3, MESSAGE, "scanner.tasks.v2", b"{}", 2, redelivered=True, headers={"x-postponed": "1"})
+    row = resent(sent)
+    assert (row.message_id, row.type, row.body, row.attempt, row.route) == (
+        MESSAGE,
+        "scanner.tasks.v2",
+        b"{}",
+        2,
+        message.TASKS,
+    )
+    assert row.headers == sent.headers

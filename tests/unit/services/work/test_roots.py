@@ -58,3 +58,23 @@ def test_times_are_compared_at_the_coarser_of_the_two_mounts() -> None:
     assert granularity_ns(2_000_000_000, 1_700_000_000_123_456_789) == 2_000_000_000
     assert granularity_ns(1, 1_700_000_000_123_456_700) == 100
     assert granularity_ns(1, 1_700_000_000_000_000_000) == 1_000_000_000
+
+
+def test_after_a_library_is_back_its_old_samples_are_not_asked_for_any_more() -> None:
+    roots, checker = Roots([], 5), Checker()
+    roots.saw("/srv", "/srv/old/x.mkv")
+    checker.state = "unknown"
+    asyncio.run(roots.is_there("/srv", checker))
+    checker.state = "known"
+    asyncio.run(roots.is_there("/srv", checker, ["/srv/new/x.mkv"]))
+    asyncio.run(roots.is_there("/srv", checker))
+    assert [samples for _, samples in checker.asked][1:] == [[b"/srv/old/x.mkv", b"/srv/new/x.mkv"], []]
+
+
+def test_the_memory_for_roots_is_bounded_and_forgets_those_not_used_lately() -> None:
+    roots, checker = Roots([], 5), Checker("unknown")
+    for number in range(1_500):
+        asyncio.run(roots.is_there(f"/{number}", checker))
+        roots.saw("/0", "/0/x")
+    assert len(roots.away) == 1_000
+    assert {"/0", "/1499"} <= set(roots.away)

@@ -1,0 +1,50 @@
+"""Whose turn it is among tasks whose worker was lost while it had them in hand.
+
+One of them may have killed it. So each is worked on with nothing else begun, those that were delivered least
+often first: what is innocent is done before the killer's turn comes, and the killer goes to the broker's
+delivery limit alone. A crash forgets the queue; the broker's counts remain.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+_GATHER_S = 1.0
+"""How long the first waits for the others that came back with it: they arrive in one burst."""
+
+
+class Suspects:
+    """The queue; `none` is set while it is empty, which everybody else waits for."""
+
+    def __init__(self, gather_s: float = _GATHER_S) -> None:
+        self.none = asyncio.Event()
+        self.none.set()
+        self._gather_s = gather_s
+        self._numbers = itertools.count()
+        self._waiting: list[tuple[int, int, asyncio.Event]] = []
+
+    @asynccontextmanager
+    async def turn(self, deliveries: int) -> AsyncIterator[None]:
+        """Wait for a turn and have it; `deliveries` is how often the task was delivered before."""
+        ticket = (deliveries, next(self._numbers), asyncio.Event())
+        heapq.heappush(self._waiting, ticket)
+        if self.none.is_set():
+            self.none.clear()
+            asyncio.get_running_loop().call_later(self._gather_s, self._next)
+        try:
+            await ticket[2].wait()
+            yield
+        finally:
+            if ticket in self._waiting:  # cancelled before its turn
+                self._waiting.remove(ticket)
+                heapq.heapify(self._waiting)
+            else:
+                self._next()
+
+    def _next(self) -> None:
+        if self._waiting:
+            heapq.heappop(self._waiting)[2].set()
+        else:
+            self.none.set()
