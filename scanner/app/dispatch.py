@@ -80,7 +80,7 @@ class Dispatch:
     async def _start_side(self) -> None:
         if self._side is not None or self._is_stopped:
             return
-        catalog = await asyncio.to_thread(catalog_uuid, self._database)
+        catalog = await self._ask(catalog_uuid)
         made = broker_side_settings(self._settings, catalog, collects=self._request.wait)
         if self._side is None:
             self._side = BrokerSide(made)

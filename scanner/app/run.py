@@ -253,8 +253,9 @@ class _Run:
         while True:
             await asyncio.sleep(_TICK_S)
             if (count := self._tasks_sent()) != sent:
-                sent = count
-                await self._dispatch.wake()
+                with suppress(ScannerError):  # the end of the run asks again, and tells
+                    await self._dispatch.wake()
+                    sent = count
             if time.monotonic() - counted_at >= _DEPTH_EVERY_S:  # counting reads the whole table
                 counted_at = time.monotonic()
                 await self._dispatch.count()

@@ -125,8 +125,11 @@ def last_id(database: Database) -> int:
 
 
 def holds_up_to(database: Database, highest_id: int) -> bool:
-    """Tell whether a row up to this id still waits: a run is published when none does."""
-    query = select(outbox.c.id).where(outbox.c.id <= highest_id).limit(1)
+    """Tell whether a row up to this id waits that may be sent now: a run is published when none does.
+
+    What an embedded run left to be tried again later is not waited for.
+    """
+    query = select(outbox.c.id).where(outbox.c.id <= highest_id, _is_due()).limit(1)
     with database.read() as connection:
         return connection.scalar(query) is not None
 

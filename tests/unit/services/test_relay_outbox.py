@@ -79,3 +79,12 @@ def test_ids_are_never_used_again(database: Database) -> None:
     outbox.delete_confirmed(database, grant, [1, 2, 3])
     add(database, 1)
     assert ids(outbox.fetch_ready(database, 10)) == [4]
+
+
+def test_a_run_is_published_though_a_delayed_row_waits(database: Database) -> None:
+    add(database, 1)
+    add(database, 1, "99999999999")
+    assert outbox.holds_up_to(database, 2)
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM outbox WHERE id = 1")
+    assert not outbox.holds_up_to(database, 2)
