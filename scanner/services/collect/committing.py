@@ -1,8 +1,8 @@
 """From deliveries to committed rows; what has been taken here may be acknowledged.
 
-A row that the database refuses, whatever made it, must not hold up what comes with it and after it: such a
-message is found by committing each alone, and kept as a letter. A crash between the commit and the
-acknowledgement repeats messages, and a repeat changes nothing.
+A message that cannot be taken, because the database refuses a row or a program in between fails on it, must not
+hold up what comes with it and after it: it is found by committing each alone, and kept as a letter. A crash
+between the commit and the acknowledgement repeats messages, and a repeat changes nothing.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from scanner.broker.api import Delivery
 from scanner.catalog import results
 from scanner.catalog.engine import Database
 from scanner.catalog.results import Applied
-from scanner.errors import DatabaseError
+from scanner.errors import DatabaseError, ScannerError
 from scanner.log import shown
 from scanner.services.collect.reading import Read, letter_of, read_results
 from scanner.services.collect.status import CollectSettings, Tally
@@ -87,7 +87,7 @@ class ResultsTaker:
 
 
 class OneByOne:
-    """Has deliveries taken together, and one by one when the database refuses something in them."""
+    """Has deliveries taken together, and one by one when something in them cannot be taken."""
 
     def __init__(self, taker: Taker, committer: Committer) -> None:
         self._taker = taker
@@ -95,21 +95,25 @@ class OneByOne:
         self.close = taker.close
 
     async def take(self, deliveries: Sequence[Delivery]) -> Read:
-        """Take them; a delivery that the database refuses is kept as a letter."""
+        """Take them; a delivery that cannot be taken is kept as a letter."""
         try:
             return await self._taker.take(deliveries)
-        except DatabaseError as error:
+        except ScannerError as error:
             if type(error) is not DatabaseError:  # it is away, or refuses everything
                 raise
-            if len(deliveries) == 1:
-                return await self._keep(deliveries[0], error)
+            reason = f"the database refuses it: {error}"
+        except Exception as error:
+            log.exception("collect.failed_on_messages", messages=len(deliveries))
+            reason = f"the collector failed on it: {error!r}"
+        if len(deliveries) == 1:
+            return await self._keep(deliveries[0], reason)
         reads = [await self.take([delivery]) for delivery in deliveries]
         newer = [delivery for read in reads for delivery in read.newer]
         return Read(newer=newer, newer_text=next((read.newer_text for read in reads if read.newer), ""))
 
-    async def _keep(self, delivery: Delivery, error: DatabaseError) -> Read:
+    async def _keep(self, delivery: Delivery, reason: str) -> Read:
         """Keep a delivery as a letter, and do what does not depend on what it says."""
         rest = read_results([replace(delivery, body=b"")], self._committer.catalog)
-        read = Read(answers=rest.answers, letters=[letter_of(delivery, f"the database refuses it: {error}")])
+        read = Read(answers=rest.answers, letters=[letter_of(delivery, reason)])
         await self._committer.commit(read)
         return read

@@ -28,8 +28,11 @@ from scanner.message import ErrorKind, Result, ResultBatch, ResultError, TaskBat
 B = TypeVar("B", TaskBatch, ResultBatch)
 
 _TYPE = re.compile(r"scanner\.(tasks|results)\.v([0-9]{1,9})")
+_LONGEST_ID = 18
 _DELIVERY_LIMIT = "delivery_limit"
 _NO_REASON = "nobody said why"
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder may raise at a body: msgspec has no error for bad UTF-8 and for a nesting too deep."""
 
 
 class NewerVersion(Exception):
@@ -56,6 +59,10 @@ class Read:
 
 class _Version(msgspec.Struct):
     version: int
+
+
+class _Scan(msgspec.Struct):
+    scan: str
 
 
 def read_results(deliveries: Iterable[Delivery], catalog: str) -> Read:
@@ -115,10 +122,9 @@ def _beside(delivery: Delivery) -> tuple[list[Delayed], Sequence[int]]:
 
 def _delayed(outgoing: OutgoingMessage) -> Delayed:
     """Return a message as the row of the outbox that it becomes: of the scan that made its tasks."""
-    scan = message.decode_tasks(outgoing.body).scan
     delay_s = outgoing.route.removeprefix(RETRY_PREFIX).removesuffix("s")
     return Delayed(
-        scan_id=int(scan) if scan.isdecimal() and scan.isascii() else 0,
+        scan_id=_scan_of(outgoing.body),
         message_id=outgoing.message_id,
         routing_key=message.TASKS,
         body=outgoing.body,
@@ -126,6 +132,14 @@ def _delayed(outgoing: OutgoingMessage) -> Delayed:
         attempt=outgoing.attempt,
         delay_s=float(delay_s) if outgoing.route.startswith(RETRY_PREFIX) else 0.0,
     )
+
+
+def _scan_of(body: bytes) -> int:
+    try:
+        scan = msgspec.json.decode(body, type=_Scan).scan
+    except _UNDECODABLE:
+        return 0
+    return int(scan) if scan.isdecimal() and scan.isascii() and len(scan) <= _LONGEST_ID else 0
 
 
 def _of_letter(delivery: Delivery, worker: str) -> ResultBatch:
@@ -195,7 +209,7 @@ def _decoded(delivery: Delivery, what: str, decode: Callable[[bytes], B]) -> B:
     _check_type(delivery, what)
     try:
         batch = decode(delivery.body)
-    except msgspec.MsgspecError as error:
+    except _UNDECODABLE as error:
         _check_version(_version_of(delivery.body))
         raise Unreadable(f"not a {what} message: {error}") from error
     _check_version(batch.version)
@@ -219,5 +233,5 @@ def _check_version(version: int | None) -> None:
 def _version_of(body: bytes) -> int | None:
     try:
         return msgspec.json.decode(body, type=_Version).version
-    except msgspec.MsgspecError:
+    except _UNDECODABLE:
         return None

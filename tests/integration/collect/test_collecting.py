@@ -275,6 +275,61 @@ def test_a_message_that_the_database_refuses_is_kept_and_the_others_are_committe
     assert place.reasons() == ["the database refuses it: database refuses a row: of course"]
 
 
+DEEP = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
+HOSTILE = {"nested too deep": (b"}", b',"x":' + DEEP + b"}"), "no UTF-8": (b"films", b"\xff")}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("source", ["results", "dead letters"])
+def test_a_body_that_breaks_its_decoder_is_kept_and_holds_nothing_up(
+    place: Place, source: str, what: str
+) -> None:
+    mine = place.stock.add()
+    good = results_message(place.stock.catalog, "ok", ok(mine))
+    body = good.body if source == "results" else tasks(place.stock.catalog, mine)
+    harmless, harm = HOSTILE[what]
+    hostile = replace(good, message_id=message.new_message_id(), body=harm.join(body.rsplit(harmless, 1)))
+    if source == "dead letters":
+        good, hostile = replace(good, route=DEAD), dead(hostile.body)
+
+    async def scenario() -> None:
+        collector = place.collector(replace(SETTINGS, gather_s=0.3))
+        async with running(collector):
+            await send(place.broker, hostile, good)
+            await wait_until_async(lambda: collector.status.messages == 2)
+        assert (collector.status.ok, collector.status.letters) == (1, 1)
+
+    run(scenario())
+    assert place.states([mine]) == {FileState.OK}
+
+
+def test_a_message_that_the_collector_itself_fails_on_is_kept_and_the_others_are_committed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison, *others = [place.stock.add() for _ in range(4)]
+    original = results.apply
+
+    def broken(database: Database, catalog: str, answers: Any, kept: Any = ()) -> Applied:
+        if any(result.file == poison for answer in answers if answer.batch for result in answer.batch.results):
+            raise ZeroDivisionError("a fault of ours")
+        return original(database, catalog, answers, kept)
+
+    monkeypatch.setattr(results, "apply", broken)
+
+    async def scenario() -> None:
+        collector = place.collector(replace(SETTINGS, gather_s=0.3))
+        async with running(collector):
+            good = [results_message(place.stock.catalog, "ok", ok(file_id)) for file_id in (*others, poison)]
+            await send(place.broker, *good, dead(tasks(place.stock.catalog, poison), reason="x"))
+            await wait_until_async(lambda: collector.status.messages == 5)
+
+    run(scenario())
+    assert place.states(others) == {FileState.OK}
+    assert place.states([poison]) == {FileState.QUEUED}
+    assert len(place.reasons()) == 2
+    assert all("a fault of ours" in reason for reason in place.reasons())
+
+
 # Dead letters
 
 
