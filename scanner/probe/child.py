@@ -14,8 +14,9 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -30,6 +31,7 @@ from scanner.probe.frames import (
     HOLD,
     OPENED,
     READ,
+    SKIP,
     STARTED,
     Chunk,
     RootCheck,
@@ -49,12 +51,14 @@ _READ_BYTES = 1 << 20
 _STDERR_BYTES = 4096
 _SHOWN_BYTES = 400
 _FATAL = b"Fatal Python error"
-_ROOT = Job(0, b"", "", "", 0, 0, 0, 0, 0)
-"""What stands for a root among what is unanswered."""
 _PACKAGE_ROOT = str(Path(scanner.__file__).resolve().parent.parent)
 
 abandoned: list[subprocess.Popen[bytes]] = []
 """Processes stuck in the kernel when their pool was closed."""
+
+
+def withdrawn(_verdict: Verdict) -> None:
+    """Stand in for a caller who wants the answer no more."""
 
 
 class Owner(Protocol):
@@ -138,9 +142,23 @@ class Child:
         """Ask for files, in order."""
         self._ask(entries, Chunk([job for job, _ in entries]))
 
-    def ask_root(self, check: RootCheck, done: Callable[[Verdict], None]) -> None:
+    def ask_root(self, check: RootCheck) -> None:
         """Ask for a root; the verdict's text is its state."""
-        self._ask([(_ROOT, done)], check)
+        self._ask([(Job(check.number, b"", "", "", 0, 0, 0, 0, 0), withdrawn)], check)
+
+    def withdraw(self, keys: Collection[int]) -> set[int]:
+        """Return those of the keys whose files were not begun: whatever it answers, their callers hear nothing.
+
+        What was sent is out of reach: it may begin some of them yet, but passes over those that are next.
+        """
+        begun, found = self._cells[STARTED] - self.heard, set()
+        for place, (job, done) in enumerate(self.unanswered):
+            if place >= begun and done is not withdrawn and job.key in keys:
+                self.unanswered[place] = (job, withdrawn)
+                found.add(job.key)
+        next_ones = takewhile(lambda entry: entry[1] is withdrawn, islice(self.unanswered, begun, None))
+        self._cells[SKIP] = self.heard + begun + sum(1 for _ in next_ones)
+        return found
 
     def _ask(self, entries: Sequence[Entry], request: frames.Request) -> None:
         if not self.unanswered:
@@ -150,7 +168,7 @@ class Child:
         self._send(request)
 
     def take_back(self) -> list[Entry]:
-        """Return what is unanswered, and be asked no more."""
+        """Return what is unanswered, withdrawn files included, and be asked no more."""
         entries = list(self.unanswered)
         self.unanswered.clear()
         return entries
@@ -268,6 +286,8 @@ class Child:
         verdicts = self._reader.verdicts()
         if len(verdicts) > len(self.unanswered):
             raise frames.NotAFrame("answers to nothing")
+        if any(job.key != verdict.key for (job, _), verdict in zip(self.unanswered, verdicts, strict=False)):
+            raise frames.NotAFrame("an answer to another question")
         self.heard += len(verdicts)
         if verdicts:
             self._owner.answered(self, [(self.unanswered.popleft(), verdict) for verdict in verdicts])

@@ -22,7 +22,9 @@ READ: Final = 3
 """The cell that counts the bytes read, where a rate is set."""
 HOLD: Final = 4
 """The cell that the pool sets while nothing more is to be read."""
-CELLS_BYTES: Final = 40
+SKIP: Final = 5
+"""The cell that tells up to which of the things asked nobody wants what is not begun."""
+CELLS_BYTES: Final = 48
 CELLS_FORMAT: Final = "Q"
 
 _LENGTH = struct.Struct("<I")
@@ -45,8 +47,9 @@ class Chunk(msgspec.Struct, array_like=True, frozen=True, tag=0):
 
 
 class RootCheck(msgspec.Struct, array_like=True, frozen=True, tag=1):
-    """Whether a root is there; the answer is a verdict whose text is a `RootState`."""
+    """Whether a root is there; the answer is a verdict whose key is `number` and whose text a `RootState`."""
 
+    number: int
     root: bytes
     samples: list[bytes]
 

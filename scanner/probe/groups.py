@@ -1,8 +1,9 @@
 """What waits, by group (a library's root): whose turn it is, how many files make a chunk, and how opens go.
 
 A free process goes to the group with the fewest processes, so that none starves another. A chunk is worth some
-hundredths of a second: it saves a round trip a file and holds nobody up. A group in which a file hung in its
-opening, as on a dead mount, has one process at most until one of its files opens again.
+hundredths of a second: it saves a round trip a file and holds nobody up; after a file that hung it is one file
+again. A group in which a file hung in its opening, as on a dead mount, has one process at most until one of its
+files opens again.
 """
 
 import math
@@ -60,6 +61,11 @@ class Group:
 
     def learn(self, answers: Sequence[tuple[Entry, Verdict]], seconds: float) -> None:
         """Learn from answers that took a process so many seconds: what a file costs, how opens go."""
+        answers = [
+            answer for answer in answers if answer[1].opened
+        ]  # without what was withdrawn and passed over
+        if not answers:
+            return
         cost_s = seconds / len(answers)
         self._cost_s = cost_s if self._cost_s is None else self._cost_s + _NEWEST * (cost_s - self._cost_s)
         fitting = int(_CHUNK_S / max(self._cost_s, 1e-9))
@@ -69,6 +75,10 @@ class Group:
                 self.is_held = False
                 if verdict.opened_s:
                     self._opens_s.append(verdict.opened_s)
+
+    def start_over(self) -> None:
+        """Begin again with a chunk of one file: where one hung the next may, and what is behind it waits."""
+        self._cost_s, self.chunk = None, 1
 
     @property
     def may_have_more(self) -> bool:

@@ -42,7 +42,8 @@ class Verdict(msgspec.Struct, array_like=True, frozen=True):
     """What came of a job.
 
     `result` is the JSON of a `scanner.message.Result`, ready for a result message, whatever the status.
-    `opened` is false for a file that hung in its opening until its time was up: its mount may be dead.
+    `opened` is false for a file that hung in its opening until its time was up: its mount may be dead. (And
+    for one that was withdrawn and passed over: nobody hears that verdict.)
     `opened_s` is how long the file took to open, `text` the error's sentence.
     """
 

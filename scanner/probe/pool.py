@@ -19,7 +19,7 @@ import structlog
 
 from scanner.errors import UsageError
 from scanner.probe import handlers, verdicts
-from scanner.probe.child import Cause, Child, Entry
+from scanner.probe.child import Cause, Child, Entry, withdrawn
 from scanner.probe.groups import Group, Groups, GroupStatus
 from scanner.probe.jobs import Job, ProbeSettings, RootState, Verdict
 from scanner.probe.rate import Bucket
@@ -109,8 +109,12 @@ class Pool:
             self._dispatch()
 
     def withdraw(self, keys: Collection[int]) -> set[int]:
-        """Take back the files with these keys that were not begun: they get no verdict. Return their keys."""
-        return self._groups.withdraw(keys)
+        """Take back the files with these keys that were not begun: they get no verdict. Return their keys.
+
+        What a process was handed and had not begun is taken back, too; it may look at it all the same.
+        """
+        handed_out = (child.withdraw(keys) for child in self._children)
+        return self._groups.withdraw(keys).union(*handed_out)
 
     async def check_root(self, root: bytes, samples: Sequence[bytes]) -> RootState:
         """Tell, within seconds, whether `root` holds something, and one of `samples` (paths below it)."""
@@ -211,7 +215,9 @@ class Pool:
         if group is None:
             return
         group.processes -= 1
-        group.put_back(entries[is_begun:])
+        group.put_back([entry for entry in entries[is_begun:] if entry[1] is not withdrawn])
+        if cause == "timeout":
+            group.start_over()
         if is_begun:
             group.is_held = group.is_held or (is_opening and cause == "timeout")
             job, done = entries[0]

@@ -25,6 +25,7 @@ from scanner.probe.frames import (
     HOLD,
     OPENED,
     READ,
+    SKIP,
     STARTED,
     Chunk,
     Hello,
@@ -72,9 +73,10 @@ class _Cells:
         self._memory = memoryview(mmap.mmap(descriptor, CELLS_BYTES)).cast(CELLS_FORMAT)
         os.close(descriptor)
 
-    def start(self) -> None:
-        """Note that the next thing is begun."""
-        self._memory[STARTED] += 1
+    def start(self) -> bool:
+        """Note that the next thing is begun; return whether anybody wants it."""
+        number = self._memory[STARTED] = self._memory[STARTED] + 1
+        return number > self._memory[SKIP]
 
     def opened(self) -> None:
         """Note that it has been opened."""
@@ -147,11 +149,14 @@ class _Service:
     def _answer(self, request: Request) -> None:
         if isinstance(request, Chunk):
             for job in request.jobs:
-                self._cells.start()
-                self._pipes.write(self._verdict(job))
+                is_wanted = self._cells.start()
+                self._pipes.write(
+                    self._verdict(job) if is_wanted else Verdict(job.key, "ok", b"", opened=False)
+                )
         else:
             self._cells.start()
-            self._pipes.write(Verdict(0, "ok", b"", text=state_of(request.root, request.samples)))
+            state = state_of(request.root, request.samples)
+            self._pipes.write(Verdict(request.number, "ok", b"", text=state))
 
     def _verdict(self, job: Job) -> Verdict:
         try:

@@ -32,9 +32,9 @@ def test_requests_and_settings_survive_the_wire() -> None:
     start = Start(1, 2, ProbeSettings(handlers=("a",)), {"a": "b:c"})
     chunk = Chunk([Job(1, b"/\xff", "\ufffd", "video", 1, -5, 1, 2, 3, 4, "name", 100)])
     reader = FrameReader()
-    reader.feed(frames.frame(start) + frames.frame(chunk) + frames.frame(RootCheck(b"/", [b"a"])))
+    reader.feed(frames.frame(start) + frames.frame(chunk) + frames.frame(RootCheck(1, b"/", [b"a"])))
     assert reader.start() == start
-    assert reader.requests() == [chunk, RootCheck(b"/", [b"a"])]
+    assert reader.requests() == [chunk, RootCheck(1, b"/", [b"a"])]
 
 
 @pytest.mark.parametrize("noise", [b"\xff" * 8, struct.pack("<I", 3) + b"\xc1\xc1\xc1", b"\5\0\0\0hello"])

@@ -85,3 +85,22 @@ def test_groups_without_work_are_not_kept_for_ever() -> None:
         groups.add(f"library {number}", [])
     assert "kept" in groups.by_name
     assert len(groups.by_name) <= 257
+
+
+def test_after_a_file_that_hung_chunks_begin_small_again() -> None:
+    group = Group("a")
+    for _ in range(10):
+        group.learn(_answers(10), 10 * 20e-6)
+    assert group.chunk == 256
+    group.start_over()
+    sizes = []
+    for _ in range(3):
+        sizes.append(group.chunk)
+        group.learn(_answers(1), 20e-6)
+    assert sizes == [1, 2, 4]
+
+
+def test_what_was_passed_over_teaches_nothing() -> None:
+    group = Group("a", is_held=True)
+    group.learn(_answers(100, opened=False), 0.001)
+    assert (group.chunk, group.is_held) == (1, True)
