@@ -18,6 +18,11 @@ class Chunk:
     refused: list[int] = field(default_factory=list)
     returned: list[int] = field(default_factory=list)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for verdicts any more: what was not sent by then stays its sender's."""
+        return self.done.done()
+
     def close_one(self) -> None:
         """Note that one message more has been dealt with."""
         self.open -= 1

@@ -119,6 +119,8 @@ class EmbeddedPublisher:
 
         `answers` is the task message that the chunk is the whole answer to: its row is settled by the answer,
         and tasks among the answer (the parts of a split batch) become rows instead of being held in memory.
+        Only with a row to settle can rows be left behind exactly once, so without one (no `answers`, or it was
+        given back) retries and parts are returned.
         """
         if not chunk or self._error is not None:
             return Outcome(error=self._error)
@@ -132,17 +134,20 @@ class EmbeddedPublisher:
     def _take_apart(self, chunk: Sequence[OutgoingMessage], answers: Delivery | None) -> _Answer:
         answer = _Answer()
         delayed: list[OutgoingMessage] = []
+        settled = self._queues[Source.TASKS].find(answers) if answers is not None else None
         for message in chunk:
             source = self._broker.source_of(message.route)
             if message.route in _RETRY_ROUTES or (source is Source.TASKS and answers is not None):
-                delayed.append(message)
+                if settled is None:
+                    answer.returned += (message.id,)
+                else:
+                    delayed.append(message)
             elif source is not None:
                 answer.letters.append((source, _letter(message)))
             else:
                 answer.returned += (message.id,)
-        settled = self._queues[Source.TASKS].find(answers) if answers is not None else None
-        if delayed or settled is not None:
-            _close(answer, tuple(delayed), () if settled is None else (settled.id,))
+        if settled is not None:
+            _close(answer, tuple(delayed), (settled.id,))
         return answer
 
     async def _send(self, answer: _Answer) -> Outcome:

@@ -10,10 +10,12 @@ be taken for the other's. A crash here repeats at most what was in flight, under
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+import structlog
 from aiormq import Channel, spec
 from aiormq.exceptions import DeliveryError, PublishError
 
@@ -25,6 +27,8 @@ from scanner.broker.headers import carried
 from scanner.broker.session import Session, translated
 from scanner.broker.topology import Exchange, Queue, declare_queue
 from scanner.errors import BrokerError, BrokerUnavailable
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,8 @@ class Publisher:
         self._declared: set[str] = set()
         self._window = 0
         self._resize(settings.window_at_start)
-        self._watch = asyncio.create_task(self._clock.run(self._check_clocks), name="publisher.watch")
-        self._ending = asyncio.create_task(self._end_with_session(), name="publisher.end")
+        self._watch = self._begin(self._clock.run(self._check_clocks), "publisher.watch")
+        self._ending = self._begin(self._end_with_session(), "publisher.end")
 
     @property
     def window(self) -> int:
@@ -103,6 +107,7 @@ class Publisher:
         try:
             await state.done
         finally:
+            state.end()
             self._chunks.remove(state)
         if len(state.confirmed) == len(chunk):
             self._resize(self._window * 2)
@@ -184,13 +189,26 @@ class Publisher:
         self._window = min(max(1, size), self._settings.window)
         for index in range(self._window):
             if index not in self._workers:
-                self._workers[index] = asyncio.create_task(self._work(index), name=f"publisher.{index}")
+                self._workers[index] = self._begin(self._work(index), f"publisher.{index}")
+
+    def _begin(self, part: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        task = asyncio.create_task(part, name=name)
+        task.add_done_callback(self._on_end)
+        return task
+
+    def _on_end(self, task: "asyncio.Task[None]") -> None:
+        """End the session with a part of it: without it messages would wait for ever."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("publisher.failed", part=task.get_name(), exc_info=error)
+            self._session.fail(BrokerUnavailable(f"the publisher failed: {error!r}"))
 
     async def _work(self, index: int) -> None:
         """Send one message after the other while the window is wide enough for this worker."""
         while index < self._window:
             await self._clock.unblocked.wait()
             message, chunk = await self._waiting.get()
+            if chunk.is_over:
+                continue  # Its publisher was cancelled and has the message still: it will send it again.
             try:
                 await self._send(message, chunk)
             except BrokerError as error:

@@ -12,6 +12,8 @@ from scanner import message as wire
 from scanner.broker.api import REASON_HEADER, Delivery, Source
 from scanner.broker.headers import carried
 
+_SHORTSTR_BYTES = 255
+
 
 def delivery_of(message: DeliveredMessage, source: Source) -> Delivery:
     """Return the message as a delivery; a letter that the broker itself gave up gets its reason as a header."""
@@ -22,14 +24,19 @@ def delivery_of(message: DeliveredMessage, source: Source) -> Delivery:
         headers |= _broker_reason(given.get("x-death"))
     return Delivery(
         tag=message.delivery_tag or 0,
-        message_id=properties.message_id or "",
-        type=properties.message_type or None,
+        message_id=_short(properties.message_id or ""),
+        type=_short(properties.message_type or "") or None,
         body=message.body,
         attempt=_attempt(given.get(wire.ATTEMPT_HEADER)),
         redelivered=bool(message.redelivered),
         deliveries=_count(given.get("x-delivery-count")),
         headers=headers,
     )
+
+
+def _short(text: str) -> str:
+    """Return as much of a text as AMQP can say again: what was no UTF-8 has grown to three times its bytes."""
+    return text.encode("utf-8", "replace")[:_SHORTSTR_BYTES].decode("utf-8", "ignore")
 
 
 def _broker_reason(deaths: object) -> dict[str, str]:

@@ -47,11 +47,18 @@ class Answer:
 
     `settles` are rows of the outbox that are done with, `delayed` what takes their place. A delivery whose rows
     are gone was committed before: then nothing takes their place once more.
+
+    Raises:
+        ValueError: `delayed` would take no row's place, and come again with every repeat of the delivery.
     """
 
     batch: ResultBatch | None
     delayed: Sequence[Delayed] = ()
     settles: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        if self.delayed and not self.settles:
+            raise ValueError(f"{len(self.delayed)} delayed messages that settle no row of the outbox")
 
 
 @dataclass(slots=True)

@@ -146,6 +146,29 @@ def test_closing_ends_what_is_being_published_with_the_verdicts_there_are(bench:
     bench.run(scenario)
 
 
+def test_what_was_not_sent_when_its_publisher_was_cancelled_is_never_sent(bench: Bench) -> None:
+    """It is its sender's, who sends it again: both would come."""
+
+    async def scenario(talk: Talk) -> None:
+        publisher, consumer = await talk.publisher(), await talk.consumer(prefetch=1_000)
+        cancelled = asyncio.create_task(publisher.publish(batch(500)))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait({cancelled})
+        last = outgoing(1_000)
+        publishing = talk.publish(publisher, [last])
+        count = 0
+        while last.message_id not in ids(got := await consumer.receive(1_000)):
+            count += len(got)
+            await consumer.acknowledge(got)
+        assert count + len(got) <= 100
+        await consumer.acknowledge(got)
+        assert (await publishing).confirmed == (1_000,)
+
+    bench.run(scenario)
+
+
 def test_rabbitmq_keeps_results_for_a_collector_that_is_not_there_yet(on_rabbitmq: Bench) -> None:
     """The embedded broker knows one catalog, whose collector lives in the same process."""
 

@@ -13,7 +13,7 @@ import pamqp.encode
 import pytest
 from aiormq import spec
 
-from scanner.broker.api import REASON_HEADER, ConsumingSession, Delivery, Source
+from scanner.broker.api import DEAD, REASON_HEADER, ConsumingSession, Delivery, OutgoingMessage, Source
 from scanner.broker.rabbit import RabbitBroker
 from scanner.broker.session import BrokerSettings
 from scanner.errors import BrokerError, BrokerUnavailable
@@ -242,11 +242,19 @@ def nested(depth: int) -> bytes:
     [
         ("timestamp", lambda _: b"\xff" * 8, {"timestamp": datetime(2026, 1, 1, tzinfo=UTC)}),
         ("shortstr", lambda _: b"\x02\xff\xfe", {"message_type": BAD_TEXT, "message_id": BAD_TEXT}),
+        ("shortstr", lambda _: b"\xff" + b"\xff" * 255, {"message_type": BAD_TEXT, "message_id": BAD_TEXT}),
         ("table", lambda _: b"\x00\x00\x00\x07\x01\xffI\x00\x00\x00\x01", {"headers": BAD_TABLE}),
         ("table", lambda _: struct.pack(">I", len(nested(5_000))) + nested(5_000), {"headers": BAD_TABLE}),
         ("table", lambda _: b"\x00\x00\x00\x0b\x01aT" + b"\x7f" * 8, {"headers": BAD_TABLE}),
     ],
-    ids=["time after 9999", "text not UTF-8", "key not UTF-8", "table in table", "time in a table"],
+    ids=[
+        "time after 9999",
+        "text not UTF-8",
+        "long text not UTF-8",
+        "key not UTF-8",
+        "table in table",
+        "time in a table",
+    ],
 )
 def test_a_message_that_the_driver_cannot_decode_is_delivered_like_any_other(
     amqp: Amqp,
@@ -274,6 +282,10 @@ def test_a_message_that_the_driver_cannot_decode_is_delivered_like_any_other(
         monkeypatch.undo()
         (got,) = await take(consumer, 1)
         assert got.body == b"body"
+        echo = OutgoingMessage(1, got.message_id, got.type or "", DEAD, b"", headers=got.headers)
+        publisher = await RabbitBroker(settings).open_publishing()
+        assert (await publisher.publish([echo])).confirmed == (1,)
+        await publisher.close()
         await consumer.acknowledge([got])
         await connection.close()
         await consumer.close()

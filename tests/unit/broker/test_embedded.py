@@ -143,15 +143,21 @@ def test_a_dead_letter_alone_settles_its_row_after_it_was_committed() -> None:
     run(scenario())
 
 
-def test_a_retry_without_a_task_that_it_answers_becomes_a_row_and_settles_none() -> None:
+def test_rows_are_left_behind_only_where_one_is_settled_for_them() -> None:
+    """Nothing else would tell a repeated delivery from the first: each would leave them behind again."""
+
     async def scenario() -> None:
         line = await Line().open()
-        retry = outgoing(5, route=retry_route(600))
-        publishing = begin(line.worker, [retry])
-        (closing,) = await take(line.results, 1)
-        assert (closing.body, closing.delayed, closing.settles) == (b"", (retry,), ())
-        await line.results.acknowledge([closing])
-        assert (await publishing).confirmed == (5,)
+        retry, part = outgoing(5, route=retry_route(600)), outgoing(6)
+        assert await begin(line.worker, [retry]) == Outcome(returned=(5,))
+        await line.tasks.give_back([line.task])
+        answering = line.answer(retry, part, outgoing(7, route=OK))
+        (late,) = await take(line.results, 1)
+        assert (late.delayed, late.settles) == ((), ())
+        await line.results.acknowledge([late])
+        assert await answering == Outcome(confirmed=(7,), returned=(5, 6))
+        await line.relay.close()
+        await line.relaying
 
     run(scenario())
 

@@ -235,6 +235,11 @@ def test_what_is_settled_leaves_the_outbox_and_what_is_delayed_comes_exactly_onc
     assert waiting(stock) == [("later", "tasks", 1, 7, 10.0), ("soon", "tasks", 0, 7, None)]
 
 
+def test_what_would_come_again_with_every_repeat_is_refused() -> None:
+    with pytest.raises(ValueError, match="settle no row"):
+        Answer(None, [Delayed(7, "later", "tasks", b"b", 1, 1, 10.0)])
+
+
 def test_a_transaction_that_fails_leaves_results_outbox_and_letters_as_they_were(
     stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
