@@ -39,10 +39,12 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("type", sa.Text(), nullable=True),
         sa.Column("received_at", sa.Float(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_letters")),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_letters_digest", "letters", ["digest"], unique=True)
     op.create_table(
         "media",
         sa.Column(

@@ -4,11 +4,14 @@ Whoever writes to the queues decides what comes here, so it is bounded: long bod
 of letters the oldest go. A letter that is delivered again, because its acknowledgement was lost, is kept once.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
+import msgspec
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from scanner.catalog.engine import Database, database_now
 from scanner.catalog.tables import letters
@@ -52,11 +55,14 @@ def _keep(connection: Connection, letter: Letter) -> bool:
         "type": None if letter.type is None else _bounded(letter.type),
         "body": letter.body[:MOST_BODY_BYTES],
     }
-    same = (letters.c[name].is_not_distinct_from(value) for name, value in values.items())
-    if connection.scalar(select(letters.c.id).where(*same).limit(1)) is not None:
-        return False
-    inserted = insert(letters).values(received_at=database_now(), **values).returning(letters.c.id)
-    newest = connection.execute(inserted).scalar_one()
+    digest = hashlib.blake2b(msgspec.msgpack.encode(values), digest_size=16).digest()
+    if connection.scalar(select(letters.c.id).where(letters.c.digest == digest)) is not None:
+        return False  # looked for first: on PostgreSQL an insert that gives way uses up an id all the same
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    given = dialect.insert(letters).values(digest=digest, received_at=database_now(), **values)
+    newest = connection.scalar(given.on_conflict_do_nothing().returning(letters.c.id))
+    if newest is None:
+        return False  # another collector was quicker
     connection.execute(delete(letters).where(letters.c.id <= newest - MOST_LETTERS))
     return True
 

@@ -223,7 +223,9 @@ letters = Table(
     Column("reason", Text, nullable=False),
     Column("type", Text),
     Column("received_at", Float, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # of all that makes a letter the same as another
     Column("body", LargeBinary, nullable=False),
+    Index("ix_letters_digest", "digest", unique=True),
     sqlite_autoincrement=True,
 )
 

@@ -1,6 +1,7 @@
 """Failures: counted, listed, and given back under whoever else writes."""
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from scanner.catalog.engine import Database
 from scanner.catalog.letters import Letter
 from scanner.catalog.search import Filter
 from scanner.catalog.tables import FileState, files
+from scanner.errors import DatabaseError
 from scanner.media import Kind
 from scanner.message import FINAL_ATTEMPT, Task
 from tests.unit.catalog.stock import Stock, failed, ok
@@ -151,3 +153,14 @@ def test_letters_are_kept_once_bounded_and_the_newest_first(
         letters.keep(connection, [Letter(str(number), "r", None, b"") for number in range(5)])
     assert [letter.message_id for letter in letters.kept(stock.database)] == ["4", "3", "2"]
     assert letters.count(stock.database) == 3
+
+
+def test_a_letter_is_told_from_others_by_its_digest_and_never_kept_twice(stock: Stock) -> None:
+    letter = Letter("m", "r", None, b"x")
+    with stock.database.write() as connection:
+        assert letters.keep(connection, [letter, replace(letter, type=""), replace(letter, body=b"y")]) == 3
+    with stock.database.write() as connection:
+        assert letters.keep(connection, [letter]) == 0
+    with pytest.raises(DatabaseError), stock.database.write() as connection:
+        copied = "INSERT INTO letters (message_id, reason, received_at, digest, body)"
+        connection.exec_driver_sql(f"{copied} SELECT message_id, reason, 0, digest, body FROM letters")
