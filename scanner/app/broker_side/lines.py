@@ -4,8 +4,10 @@ The parent's first line is the settings (never arguments: they hold passwords, a
 then words: `wake`, `drain`. The end of stdin means that the parent died. The child answers with reports.
 """
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -17,11 +19,15 @@ from scanner.services.collect.status import CollectSettings, CollectStatus
 from scanner.services.relay.status import RelaySettings, RelayStatus
 from scanner.services.work.status import WorkSettings, WorkStatus
 
+S = TypeVar("S", RelayStatus, WorkStatus, CollectStatus)
+
 WAKE = b"wake\n"
 DRAIN = b"drain\n"
 LONGEST_LINE_BYTES = 4096
 """Linux's PIPE_BUF: a line up to here is written in one piece or not at all, also to a full pipe."""
 _LONGEST_TEXT = 700
+_LONGEST_WHEN_CUT = (300, 40)
+_MOST_AWAY_WHEN_CUT = 3
 
 FATAL_EXIT_CODE = 3
 
@@ -87,12 +93,45 @@ def decode_settings(line: bytes) -> BrokerSideSettings:
 
 
 def encode_report(report: Report) -> bytes:
-    """Return a report's line, not longer than `LONGEST_LINE_BYTES`."""
-    line = msgspec.json.encode(report) + b"\n"
-    if len(line) <= LONGEST_LINE_BYTES:
-        return line
-    short = Report(RelayStatus(state=report.status.state), report.fatal)
-    return msgspec.json.encode(short) + b"\n"
+    """Return a report's line, not longer than `LONGEST_LINE_BYTES`.
+
+    What does not fit is cut: the libraries first, then what work and collect say, last what the relay says.
+    Every state and counter is kept.
+    """
+    lines = (msgspec.json.encode(shorter) + b"\n" for shorter in _ever_shorter(report))
+    return next(line for line in lines if len(line) <= LONGEST_LINE_BYTES)
+
+
+def _ever_shorter(report: Report) -> Iterator[Report]:
+    yield report
+    for most in (10, 3, 0):
+        report = _with_libraries(report, most)
+        yield report
+    for longest in _LONGEST_WHEN_CUT:
+        work = report.work and _brief_work(report.work, longest)
+        collect = report.collect and _brief(report.collect, longest)
+        report = msgspec.structs.replace(report, work=work, collect=collect)
+        yield report
+    for longest in _LONGEST_WHEN_CUT:
+        fatal = report.fatal and Fatal(report.fatal.kind, report.fatal.text[:longest])
+        report = msgspec.structs.replace(report, status=_brief(report.status, longest), fatal=fatal)
+        yield report
+
+
+def _with_libraries(report: Report, most: int) -> Report:
+    if report.collect is None:
+        return report
+    kept = dict(list(report.collect.libraries.items())[:most])  # they come in the order of their counts
+    return msgspec.structs.replace(report, collect=dataclasses.replace(report.collect, libraries=kept))
+
+
+def _brief_work(work: WorkStatus, longest: int) -> WorkStatus:
+    away = tuple(name[:longest] for name in work.away[:_MOST_AWAY_WHEN_CUT])
+    return _brief(dataclasses.replace(work, away=away), longest)
+
+
+def _brief(status: S, longest: int) -> S:
+    return dataclasses.replace(status, detail=status.detail[:longest])
 
 
 def decode_report(line: bytes) -> Report | None:
