@@ -11,7 +11,8 @@
     │   └── PublishRejected        nack, full queue, unroutable: the row stays in the outbox
     ├── LibraryBusy                another living scanner holds the library           exit 4
     ├── LeaseLost                  we were fenced off: somebody took the library over exit 4
-    └── ServiceStalled             a service made no progress within its limit        exit 5
+    ├── ServiceStalled             a service made no progress within its limit        exit 5
+    └── ProbeUnavailable           the machine starts no probe process                exit 5
 
 Whether to try again is a property of the class (`retryable`), never a match on the text. A message says
 what failed, on which object, and the setting that governs it.
@@ -100,4 +101,14 @@ class ServiceStalled(ScannerError):
     """Raised when a service that has work made no progress within its limit."""
 
     kind = "stalled"
+    exit_code = 5
+
+
+class ProbeUnavailable(ScannerError):
+    """Raised when no probe process starts, for want of memory, processes or time: a later start may succeed.
+
+    Its exit code is that of a service that stalled: a service manager is to start the program again.
+    """
+
+    kind = "probe_unavailable"
     exit_code = 5

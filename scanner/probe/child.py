@@ -43,6 +43,8 @@ Cause = Literal["crashed", "timeout", "recycled"]
 Entry = tuple[Job, Callable[[Verdict], None]]
 """What is asked, and who is told the answer."""
 
+DESCRIPTORS = 4
+"""How many descriptors a process costs us: three pipes, and `mmap` keeps one of the cells."""
 GATHER_S = 0.004
 """How long answers gather in the pipe before they are read: a wake-up a file would cost more than the file."""
 _STUCK_S = 5.0
@@ -88,7 +90,7 @@ class Child:
         self.asked = self.heard = self._charged = 0
         self.is_ready = self.is_leaving = self.is_stuck = self.has_ended = self.is_killed = False
         self.cause: Cause | None = None
-        self.error = ""
+        self.error, self.lacks_memory = "", False
         self.age_s = self._dying_s = 0.0
         self._stderr, self._unsent = bytearray(), bytearray()
         self._reader = frames.FrameReader()
@@ -281,7 +283,7 @@ class Child:
             hello = self._reader.hello()
             if hello is None:
                 return
-            self.is_ready, self.error = not hello.error, hello.error
+            self.is_ready, self.error, self.lacks_memory = not hello.error, hello.error, hello.lacks_memory
             self._owner.ready(self)
         verdicts = self._reader.verdicts()
         if len(verdicts) > len(self.unanswered):

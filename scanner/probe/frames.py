@@ -55,9 +55,10 @@ class RootCheck(msgspec.Struct, array_like=True, frozen=True, tag=1):
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True):
-    """A process is ready, or `error` says why it never will be."""
+    """A process is ready, or `error` says why it never will be: it lacks memory, or a handler does not load."""
 
     error: str = ""
+    lacks_memory: bool = False
 
 
 class NotAFrame(Exception):

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from scanner.errors import UsageError
-from scanner.probe import handlers, verdicts
+from scanner.errors import ProbeUnavailable, UsageError
+from scanner.probe import handlers, room, verdicts
 from scanner.probe.child import Cause, Child, Entry, withdrawn
 from scanner.probe.groups import Group, Groups, GroupStatus
 from scanner.probe.jobs import Job, ProbeSettings, RootState, Verdict
@@ -33,6 +33,7 @@ _LONGEST_STEP_S = 1.0
 _HANGING_S = 1.0
 """How long an opening may last before its process no longer counts as at work: another takes its place."""
 _START_S = 60.0
+_NOT_READY = f"no probe process was ready within {_START_S:g} s"
 _KILLED_S = 3.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
 
@@ -78,6 +79,7 @@ class Pool:
         self._bucket = Bucket(settings.io_rate_mib_s * (1 << 20))
         self._replaced: dict[Cause, int] = {"crashed": 0, "timeout": 0, "recycled": 0}
         self._trouble, self._failed_starts, self._not_before_s = "", 0, 0.0
+        self._is_unloadable = False
         self._changed = asyncio.Event()
         self._roots = RootChecker(settings, self._changed.set)
         self._ticking: asyncio.Task[None] | None = None
@@ -87,17 +89,32 @@ class Pool:
         """Start the first process and wait until it is ready.
 
         Raises:
-            UsageError: the setting `handlers` names one that does not exist, or cannot be loaded.
+            UsageError: the setting `handlers` names one that does not exist, or cannot be loaded; `concurrency`
+                needs more open files than the system allows.
+            ProbeUnavailable: no process starts, for want of memory, processes or time.
         """
+        room.make_room(self._settings.processes)
         self._handlers = handlers.places_of(self._settings.handlers)
         self._ticking = asyncio.create_task(self._tick(), name="probe_pool")
-        self._spawn()
-        if not await self._wait(lambda: bool(self._ready_children() or self._trouble), _START_S):
-            self._trouble = f"no probe process was ready within {_START_S:g} s"
-        if not self._ready_children():
-            await self.stop(0)
+        self._ticking.add_done_callback(_log_failure)
+        try:
+            self._spawn()
+            await self._wait(lambda: bool(self._ready_children() or self._trouble), _START_S)
+        finally:
+            if not self._ready_children():
+                await self.stop(0)
+        if self._is_stopping:
+            raise self._start_error()
+
+    def _start_error(self) -> UsageError | ProbeUnavailable:
+        if self._is_unloadable:
             names = ", ".join(self._settings.handlers)
-            raise UsageError(f"handlers: {names} cannot be loaded: {self._trouble}")
+            return UsageError(f"handlers: {names} cannot be loaded: {self._trouble}")
+        return ProbeUnavailable(
+            f"probing cannot start: {self._trouble or _NOT_READY}: the machine is short of memory, processes or"
+            f" time, or a probe process may have too little memory (`probe_memory_mib`,"
+            f" {self._settings.memory_mib} MiB)"
+        )
 
     def submit(self, group: str, jobs: Sequence[Job], done: Callable[[Verdict], None]) -> None:
         """Take files in; `done` is told of each, on the loop, unless the pool stops before.
@@ -175,6 +192,7 @@ class Pool:
     def ready(self, child: Child) -> None:
         """Feed a process that has started."""
         self._trouble = verdicts.sentence(child.error)
+        self._is_unloadable = bool(child.error) and not child.lacks_memory
         self._changed.set()
         self._dispatch()
 
@@ -303,14 +321,17 @@ class Pool:
     def _ready_children(self) -> list[Child]:
         return [child for child in self._children if child.is_ready]
 
+    def _is_busy(self) -> bool:
+        is_free = not self._groups.waiting and all(child.is_free for child in self._children)
+        return not is_free or self._roots.is_busy
+
     def _is_empty(self) -> bool:
         return not self._children and not self._roots.children
 
     async def _tick(self) -> None:
         then_s = time.monotonic()
         while True:
-            is_busy = self._groups.waiting or not all(child.is_free for child in self._children)
-            await asyncio.sleep(_TICK_S if is_busy or self._roots.is_busy else _IDLE_TICK_S)
+            await asyncio.sleep(_TICK_S if self._is_busy() else _IDLE_TICK_S)
             now_s = time.monotonic()
             try:
                 self._look(min(now_s - then_s, _LONGEST_STEP_S))
@@ -341,6 +362,7 @@ class Pool:
             child.hear()  # it may have answered meanwhile
             child.look(0.0)
             if child.age_s > limit_s and (child.unanswered or not child.is_ready):
+                child.error = child.error or ("" if child.is_ready else _NOT_READY)
                 child.kill("timeout" if child.is_ready else "crashed")
         post.is_hanging = child.is_opening and child.age_s > _HANGING_S
         if post.is_hanging and post.group is not None:
@@ -356,6 +378,11 @@ class Pool:
         except TimeoutError:
             pass
         return condition()
+
+
+def _log_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("probe.nobody_looks_after_processes", error=repr(error), exc_info=error)
 
 
 def _tell(done: Callable[[Verdict], None], verdict: Verdict) -> None:

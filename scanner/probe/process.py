@@ -189,7 +189,7 @@ def main() -> None:
     try:
         service = _Service(start, pipes)
     except Exception as error:  # noqa: BLE001 - a handler's module may raise anything
-        pipes.write(Hello(f"{type(error).__name__}: {error}"))
+        pipes.write(Hello(f"{type(error).__name__}: {error}", limits.is_lack_of_memory(error)))
         leave()
     gc.freeze()
     pipes.write(Hello())

@@ -6,11 +6,16 @@ import socket
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
-from scanner.errors import UsageError
+from scanner.errors import ProbeUnavailable, UsageError
+from scanner.probe import pool as pool_module
+from scanner.probe.child import DESCRIPTORS
+from scanner.probe.jobs import ProbeSettings
 from scanner.probe.pool import Pool
 from scanner.probe.rate import Bucket
 from tests.integration.probe.harness import Answers, Probing, extra, look, result
+from tests.support.processes import assert_no_process_left
 from tests.support.waiting import wait_until_async
 
 
@@ -154,6 +159,74 @@ def test_a_handler_that_is_not_there_is_an_error_that_names_the_setting(
 
     with pytest.raises(UsageError, match=text):
         probing.run(scenario, handlers=(handler,))
+
+
+@pytest.mark.parametrize("memory_mib", [16, 64, 100])
+def test_too_little_memory_for_the_handlers_is_no_fault_of_theirs(probing: Probing, memory_mib: int) -> None:
+    async def scenario(pool: Pool) -> None:
+        raise AssertionError("it started")
+
+    with pytest.raises(ProbeUnavailable, match=rf"\(`probe_memory_mib`, {memory_mib} MiB\)") as caught:
+        probing.run(scenario, handlers=("probe",), memory_mib=memory_mib)
+    assert caught.value.exit_code == 5
+
+
+def test_a_machine_too_slow_to_start_a_process_is_not_called_a_wrong_setting(
+    probing: Probing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "_START_S", 0.001)
+
+    async def scenario(pool: Pool) -> None:
+        raise AssertionError("it started")
+
+    with pytest.raises(ProbeUnavailable, match="probing cannot start: no probe process was ready within"):
+        probing.run(scenario)
+
+
+def test_a_start_that_is_cancelled_leaves_no_process(probing: Probing) -> None:
+    async def start_and_cancel() -> None:
+        starting = asyncio.create_task(Pool(ProbeSettings(handlers=("misbehave",))).start())
+        await wait_until_async(probing.processes)
+        starting.cancel()
+        await asyncio.wait({starting})
+        assert starting.cancelled()
+
+    asyncio.run(start_and_cancel())
+    assert_no_process_left(probing.mark)
+
+
+def test_a_process_costs_no_more_descriptors_than_room_is_made_for(probing: Probing, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    jobs = [probing.job(path) for path in probing.files(4, f"wait_for_file {gate}")]
+
+    async def scenario(pool: Pool) -> None:
+        def open_files() -> int:
+            return len(os.listdir("/proc/self/fd"))
+
+        before, answers = open_files(), Answers()
+        pool.submit("library", jobs, answers)
+        await wait_until_async(lambda: probing.in_hand() == 4)
+        assert open_files() - before == 3 * DESCRIPTORS
+        gate.touch()
+        await wait_until_async(lambda: len(answers) == 4)
+
+    probing.run(scenario, processes=4)
+
+
+def test_an_end_of_what_looks_after_processes_is_logged(probing: Probing) -> None:
+    async def scenario(pool: Pool) -> None:
+        def fail() -> bool:
+            raise RuntimeError("lost")
+
+        pool._is_busy = fail  # type: ignore[method-assign]
+        assert pool._ticking is not None
+        await asyncio.wait({pool._ticking})
+        await asyncio.sleep(0)
+
+    with structlog.testing.capture_logs() as logs:
+        probing.run(scenario)
+    (line,) = (line for line in logs if line["event"] == "probe.nobody_looks_after_processes")
+    assert (line["log_level"], line["error"]) == ("error", "RuntimeError('lost')")
 
 
 def test_the_limit_is_kept_as_it_falls_and_rises(probing: Probing, tmp_path: Path) -> None:
