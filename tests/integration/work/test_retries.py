@@ -109,7 +109,9 @@ def test_a_letter_that_no_worker_wrote_becomes_a_failed_file_too(directed: Stage
 def _bury(stage: Stage, letter: Letter) -> None:
     """Give a message back so often that RabbitMQ sends it to the dead letters."""
     send(stage, letter)
-    for _ in range(21):
-        if not take(stage, "tasks", requeue=True):
-            break
-    wait_until(lambda: stage.waiting("dead") == 1, 20, what="it is a dead letter")
+
+    def is_dead() -> bool:
+        take(stage, "tasks", requeue=True)
+        return stage.waiting("dead") == 1
+
+    wait_until(is_dead, 30, what="it is a dead letter")
