@@ -6,7 +6,8 @@ exactly one place of the answer: a result, a retry (with its result), a postpone
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from scanner import message, paths
 from scanner.broker.api import Delivery
@@ -38,16 +39,24 @@ class Batches:
         """The roots that were not there when last looked at."""
         return self._roots.away
 
+    @asynccontextmanager
+    async def turn(self, delivery: Delivery, admitted: Admitted) -> AsyncIterator[None]:
+        """Wait until a delivery may be worked on; hold it until it is acknowledged."""
+        if not delivery.redelivered:
+            await self._suspects.none.wait()
+            yield
+        elif len(admitted.batch.tasks) > 1:
+            yield  # it is taken apart, nothing of it is touched
+        else:
+            async with self._suspects.turn(delivery.deliveries):
+                yield
+
     async def answer(self, delivery: Delivery, admitted: Admitted) -> Answer:
         """Return what the delivery is answered with: a batch that somebody had before is taken apart."""
         answer = Answer(delivery, admitted.batch, self._settings.worker)
         if delivery.redelivered and len(admitted.batch.tasks) > 1:
             self._split(answer, admitted.batch.tasks)
-        elif delivery.redelivered:
-            async with self._suspects.turn(delivery.deliveries):
-                await self._work(admitted, answer)
         else:
-            await self._suspects.none.wait()
             await self._work(admitted, answer)
         return answer
 

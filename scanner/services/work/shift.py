@@ -140,8 +140,9 @@ class Shift:
             await self._send([refusal(delivery, str(error))], delivery)
             self._tally.refused += 1
         else:
-            answer = await self._worked_off(delivery, admitted)
-            await self._send(answer.messages, delivery)
+            async with self._batches.turn(delivery, admitted):
+                answer = await self._worked_off(delivery, admitted)
+                await self._send(answer.messages, delivery)
             self._tally.add(answer.verdicts, answer.counts)
 
     async def _worked_off(self, delivery: Delivery, admitted: Admitted) -> Answer:

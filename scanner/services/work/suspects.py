@@ -1,8 +1,9 @@
 """Whose turn it is among tasks whose worker was lost while it had them in hand.
 
 One of them may have killed it. So each is worked on with nothing else begun, those that were delivered least
-often first: what is innocent is done before the killer's turn comes, and the killer goes to the broker's
-delivery limit alone. A crash forgets the queue; the broker's counts remain.
+often first. Of equals the order turns round with every delivery: what stood behind the killer last time is done
+before its turn this time, what stood before it was done already. So after two deaths the killer goes on to the
+broker's delivery limit alone. A crash forgets the queue; the broker's counts remain.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ class Suspects:
     @asynccontextmanager
     async def turn(self, deliveries: int) -> AsyncIterator[None]:
         """Wait for a turn and have it; `deliveries` is how often the task was delivered before."""
-        ticket = (deliveries, next(self._numbers), asyncio.Event())
+        number = next(self._numbers)
+        ticket = (deliveries, -number if deliveries % 2 else number, asyncio.Event())
         heapq.heappush(self._waiting, ticket)
         if self.none.is_set():
             self.none.clear()

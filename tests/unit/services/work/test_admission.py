@@ -40,7 +40,8 @@ def body(*tasks: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 def delivery(content: object, **fields: Any) -> Delivery:
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return Delivery(**({"tag": 1, "message_id": MESSAGE, "type": "scanner.tasks.v1", "body": raw} | fields))
+    given: dict[str, Any] = {"tag": 1, "message_id": MESSAGE, "type": "scanner.tasks.v1", "body": raw}
+    return Delivery(**given | fields)
 
 
 def test_a_message_as_the_contract_has_it_is_admitted() -> None:
@@ -116,6 +117,7 @@ def test_a_malicious_or_malformed_message_is_refused(change: dict[str, Any]) -> 
         delivery(b"\xff\xfe no json"),
         delivery(b"[1]"),
         delivery(b"[" * 100_000),
+        delivery(b'{"version": 1, "x": ' + b'{"a":' * 50_000),
         delivery(b" " * (MOST_BYTES + 1)),
         delivery(body(), type=None),
         delivery(body(), type="celery"),
@@ -123,7 +125,18 @@ def test_a_malicious_or_malformed_message_is_refused(change: dict[str, Any]) -> 
         delivery(body(), message_id=""),
         delivery(body(), message_id="1"),
     ],
-    ids=["no JSON", "a list", "nested", "too large", "no type", "other type", "results", "no id", "no UUID"],
+    ids=[
+        "no JSON",
+        "a list",
+        "nested lists",
+        "nested objects",
+        "too large",
+        "no type",
+        "other type",
+        "results",
+        "no id",
+        "no UUID",
+    ],
 )
 def test_what_is_not_ours_is_refused(sent: Delivery) -> None:
     with pytest.raises(Refused):

@@ -33,6 +33,25 @@ def test_one_at_a_time_those_delivered_least_often_first_and_others_after_them()
     assert asyncio.run(main()) == ["begin 1", "end 1", "begin 3", "end 3", "begin 7", "end 7", "other"]
 
 
+@pytest.mark.parametrize(("deliveries", "order"), [(2, "abc"), (3, "cba")])
+def test_equals_take_turns_in_an_order_that_turns_round_with_every_delivery(
+    deliveries: int, order: str
+) -> None:
+    async def take(suspects: Suspects, name: str, log: list[str]) -> None:
+        async with suspects.turn(deliveries):
+            log.append(name)
+
+    async def main() -> str:
+        log: list[str] = []
+        suspects = Suspects(gather_s=0)
+        async with asyncio.TaskGroup() as group:
+            for name in "abc":
+                group.create_task(take(suspects, name, log))
+        return "".join(log)
+
+    assert asyncio.run(main()) == order
+
+
 def test_one_that_is_cancelled_while_it_waits_holds_nobody_up() -> None:
     async def main() -> list[str]:
         log: list[str] = []
