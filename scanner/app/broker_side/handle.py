@@ -2,7 +2,7 @@
 
 Invariant: never an orphan (the child leaves when our end of its stdin closes, however we die) and never a
 wait without an end. A child that dies is started again after a pause; whatever it had on its way is still in
-the outbox.
+the outbox. One that dies again and again soon after its start is given up: what kills it is still there.
 """
 
 import asyncio
@@ -37,23 +37,42 @@ log = structlog.get_logger(__name__)
 
 _PACKAGE_ROOT = str(Path(scanner.__file__).resolve().parent.parent)
 _RESTARTS = Patience(first_s=0.2, cap_s=5.0, start_s=None, outage_s=None)
-_DEATHS_BEFORE_GIVING_UP = 8
-"""In a row and without a single report: it cannot start here."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Supervision:
+    """How deaths of the child are borne.
+
+    A child that lived for `healthy_after_s` (default 10) was healthy, and its death begins a count anew;
+    `most_deaths` (8) of others in a row end it all. `pauses` are those before a new start.
+    """
+
+    healthy_after_s: float = 10.0
+    most_deaths: int = 8
+    pauses: Patience = _RESTARTS
+
+
+_SUPERVISION = Supervision()
 
 
 class BrokerSide:
     """One broker side, from `start()` to `stop()`; of one event loop."""
 
-    def __init__(self, settings: BrokerSideSettings, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: BrokerSideSettings,
+        on_change: Callable[[], None] | None = None,
+        supervision: Supervision = _SUPERVISION,
+    ) -> None:
         self._settings = settings
         self._on_change = on_change
+        self._supervision = supervision
         self._process: Process | None = None
         self._supervising: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._failure: asyncio.Future[ScannerError] = asyncio.get_running_loop().create_future()
         self._before = Report(RelayStatus())
         self._now = Report(RelayStatus())
-        self._heard = False
         self._restarts = 0
 
     @property
@@ -131,24 +150,35 @@ class BrokerSide:
 
     async def _supervise(self) -> None:
         """Keep a child running until we stop or it gives up."""
-        outage = Outage(_RESTARTS)
+        outage = Outage(self._supervision.pauses)
+        clock = asyncio.get_running_loop().time
         deaths = 0
         while not self._stopping.is_set():
-            self._heard = False
+            started_at = clock()
             code = await self._run_child()
             if self._stopping.is_set() or self._failure.done():
                 break
-            deaths = 0 if self._heard else deaths + 1
-            if deaths >= _DEATHS_BEFORE_GIVING_UP:
-                self._fail(
-                    BrokerError(f"the broker side cannot start here (it exits with {code}; see the log)")
-                )
-                break
-            if self._heard:
+            if clock() - started_at >= self._supervision.healthy_after_s:
+                deaths = 0
                 outage.over()
+            deaths += 1
+            if deaths >= self._supervision.most_deaths:
+                self._fail(self._worn_out(deaths, code))
+                break
             await self._pause_before_restart(outage.next_pause_s(), code)
         stopped = dataclasses.replace(self._now.status, state=RelayState.STOPPED, connected=False)
         self._show(msgspec.structs.replace(self._now, status=stopped))
+
+    def _worn_out(self, deaths: int, code: int | None) -> BrokerError:
+        limit_s = self._supervision.healthy_after_s
+        suspects = "too little memory, an installation that is not whole"
+        if self._settings.work is not None:
+            suspects += ", or a file or handler that kills it (--exclude leaves a file out)"
+        return BrokerError(
+            f"the broker side died {deaths} times in a row within {limit_s:g} s of its start, the last time "
+            f"with exit code {code}. Look in the log for the reason: {suspects}. Nothing is lost: what is "
+            "not done stays in the outbox for the next run"
+        )
 
     def _on_supervised(self, supervising: "asyncio.Task[None]") -> None:
         if not supervising.cancelled() and (error := supervising.exception()) is not None:
@@ -193,7 +223,6 @@ class BrokerSide:
             report = decode_report(line)
             if report is None:
                 continue
-            self._heard = True
             if report.fatal is not None:
                 self._give_up(report.fatal)
             else:

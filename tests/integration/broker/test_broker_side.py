@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from scanner.app.broker_side import BrokerSide, BrokerSideSettings
+from scanner.app.broker_side.handle import Supervision
 from scanner.errors import BrokerRefused, BrokerUnavailable
 from scanner.retry import Patience
 from scanner.services.relay import RelaySettings, RelayState
@@ -113,6 +114,52 @@ def test_a_killed_child_is_restarted_and_goes_on_at_once(amqp: Amqp, tmp_path: P
         assert_all_arrived(done, amqp.url, amqp.tasks, repeats=REPEATS)
 
 
+BRISK = Patience(first_s=0.01, cap_s=0.02, start_s=None, outage_s=None)
+
+
+async def killed_whenever_it_reports(
+    made: BrokerSideSettings, supervision: Supervision, times: int
+) -> BrokerSide:
+    """Kill each child as soon as it has connected, until the broker side gives up or so many have died."""
+    killed: set[int] = set()
+
+    def strike() -> None:
+        if side.pid is not None and side.status.connected and len(killed) < times:
+            killed.add(side.pid)
+            os.kill(side.pid, signal.SIGKILL)
+
+    side = BrokerSide(made, strike, supervision)
+    await side.start()
+    try:
+        await wait_until_async(lambda: side.failure is not None or len(killed) == times, 60)
+        await wait_until_async(lambda: side.failure is not None or side.pid not in killed | {None}, 20)
+    finally:
+        await side.stop()
+    return side
+
+
+def test_a_child_that_dies_again_and_again_after_its_first_report_is_given_up(
+    amqp: Amqp, tmp_path: Path
+) -> None:
+    with work(tmp_path) as done:
+        made = settings(amqp, done.url)
+        side = asyncio.run(killed_whenever_it_reports(made, Supervision(60.0, 3, BRISK), 10))
+    assert side.restarts == 2
+    assert side.failure is not None
+    assert side.failure.exit_code == 3
+    assert "died 3 times in a row within 60 s of its start, the last time with exit code -9" in str(
+        side.failure
+    )
+
+
+def test_deaths_of_a_child_that_was_healthy_before_are_borne_however_many(amqp: Amqp, tmp_path: Path) -> None:
+    with work(tmp_path) as done:
+        made = settings(amqp, done.url)
+        side = asyncio.run(killed_whenever_it_reports(made, Supervision(0.0, 2, BRISK), 4))
+    assert side.failure is None
+    assert side.restarts == 4
+
+
 def test_the_child_leaves_when_its_parent_is_killed(amqp: Amqp, tmp_path: Path) -> None:
     from scanner.app.broker_side.lines import encode_settings
 
@@ -174,6 +221,7 @@ def test_a_refusal_comes_up_as_the_error_that_it_was(amqp: Amqp, tmp_path: Path)
 
     with work(tmp_path) as done:
         made = settings(amqp, done.url)
+        assert made.broker is not None
         run(replace(made, broker=replace(made.broker, url=amqp.node.url(password="wr0ng"))), body)
 
 
@@ -184,6 +232,7 @@ def test_a_broker_that_never_comes_is_given_up(tmp_path: Path, amqp: Amqp) -> No
 
     with work(tmp_path) as done:
         made = settings(amqp, done.url)
+        assert made.broker is not None
         relay = RelaySettings(patience=Patience(first_s=0.1, start_s=0.5))
         run(replace(made, broker=replace(made.broker, url="amqp://127.0.0.1:1/"), relay=relay), body)
 
