@@ -6,6 +6,7 @@ loses nothing: what was not acknowledged is delivered again, and the pool's proc
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -46,7 +47,8 @@ class Work:
     def status(self) -> WorkStatus:
         """A snapshot of what it does."""
         found = self._pool.status
-        return self._tally.snapshot(
+        return replace(
+            self._tally.status,
             limit=self._pool.limit,
             processes=self._pool.settings.processes,
             replaced={str(cause): count for cause, count in found.replaced.items()},
@@ -71,7 +73,7 @@ class Work:
         finally:
             judging.cancel()
             await self._pool.stop(_POOL_GRACE_S)
-            self._tally.show(WorkState.STOPPED, self._tally.detail, connected=False)
+            self._tally.show(WorkState.STOPPED, self._tally.status.detail, connected=False)
 
     async def _work(self) -> None:
         outage = Outage(self._settings.patience)
@@ -113,7 +115,7 @@ class Work:
         try:
             await shift.run(self._draining)
         except BrokerError:
-            self._tally.reconnects += 1
+            self._tally.count(reconnects=1)
             raise
         finally:
             standing.cancel()

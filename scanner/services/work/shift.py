@@ -94,9 +94,7 @@ class Shift:
         self._show()
 
     def _show(self) -> None:
-        self._tally.in_hand = len(self._in_hand)
-        self._tally.away = self._batches.away
-        self._tally.settle()
+        self._tally.hold(len(self._in_hand), self._batches.away)
 
     async def _drain(self) -> None:
         """Take nothing more, finish what can be finished in time, give the rest back."""
@@ -138,7 +136,7 @@ class Shift:
         except Refused as error:
             log.warning("work.refused", message_id=shown(delivery.message_id[:100]), reason=shown(str(error)))
             await self._send([refusal(delivery, str(error))], delivery)
-            self._tally.refused += 1
+            self._tally.count(refused=1)
         else:
             async with self._batches.turn(delivery, admitted):
                 answer = await self._worked_off(delivery, admitted)
@@ -183,7 +181,7 @@ class Shift:
         """Publish what answers a delivery, and acknowledge it."""
         await self._publish(messages, delivery)
         await self._consumer.acknowledge([delivery])
-        self._tally.messages += 1
+        self._tally.count(messages=1)
 
     async def _publish(self, messages: Sequence[OutgoingMessage], delivery: Delivery) -> None:
         """Publish until every message is confirmed: a full queue is waited for.

@@ -3,7 +3,8 @@
 import enum
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from scanner.message import Status
 from scanner.probe.jobs import Verdict
@@ -78,65 +79,41 @@ class WorkStatus:
         return sum(self.results.values())
 
 
-@dataclass(slots=True)
 class Tally:
-    """The counters as they move; `state`, `detail` and `connected` change through `show`."""
+    """The status as it moves; `on_change` hears of changed states, not of counters."""
 
-    on_change: Callable[[], None] | None = None
-    state: WorkState = WorkState.STARTING
-    detail: str = ""
-    connected: bool = False
-    in_hand: int = 0
-    messages: int = 0
-    results: Counter[Status] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
-    retries: int = 0
-    postponed: int = 0
-    split: int = 0
-    refused: int = 0
-    reconnects: int = 0
-    away: tuple[str, ...] = ()
+    def __init__(self, on_change: Callable[[], None] | None = None) -> None:
+        self._on_change = on_change
+        self._results: Counter[Status] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self.status = WorkStatus()
 
     def show(self, state: WorkState, detail: str = "", *, connected: bool | None = None) -> None:
         """Change the state, and tell if it is another one."""
-        up = self.connected if connected is None else connected
-        changed = (self.state, self.detail, self.connected) != (state, detail, up)
-        self.state, self.detail, self.connected = state, detail, up
-        if changed and self.on_change is not None:
-            self.on_change()
+        before = self.status
+        up = before.connected if connected is None else connected
+        self.status = replace(before, state=state, detail=detail, connected=up)
+        if self._on_change is not None and self.status != before:
+            self._on_change()
+
+    def hold(self, in_hand: int, away: tuple[str, ...]) -> None:
+        """Show what is in hand, and which libraries are away."""
+        self.status = replace(self.status, in_hand=in_hand, away=away)
+        if self.status.state in {WorkState.IDLE, WorkState.WORKING, WorkState.CONNECTING}:
+            self.show(WorkState.WORKING if in_hand else WorkState.IDLE, connected=True)
+
+    def count(self, **counts: int) -> None:
+        """Add to the counters, by their names in `WorkStatus`."""
+        self._counts.update(counts)
+        counted: dict[str, Any] = dict(self._counts)
+        self.status = replace(self.status, **counted)
 
     def add(self, verdicts: Iterable[Verdict], counts: Mapping[str, int]) -> None:
         """Count what an answer told, once it is confirmed."""
         for verdict in verdicts:
-            self.results[verdict.status] += 1
+            self._results[verdict.status] += 1
             if verdict.error_kind is not None:
-                self.failures[verdict.error_kind] += 1
-        self.retries += counts.get("retries", 0)
-        self.postponed += counts.get("postponed", 0)
-        self.split += counts.get("split", 0)
-
-    def settle(self) -> None:
-        """Show whether anything is in hand, where nothing else is to be said."""
-        if self.state in (WorkState.IDLE, WorkState.WORKING, WorkState.CONNECTING):
-            self.show(WorkState.WORKING if self.in_hand else WorkState.IDLE, connected=True)
-
-    def snapshot(self, *, limit: int, processes: int, replaced: dict[str, int]) -> WorkStatus:
-        """Return the counters together with those of the pool."""
-        return WorkStatus(
-            state=self.state,
-            detail=self.detail,
-            connected=self.connected,
-            in_hand=self.in_hand,
-            messages=self.messages,
-            results=dict(self.results),
-            failures=dict(self.failures),
-            retries=self.retries,
-            postponed=self.postponed,
-            split=self.split,
-            refused=self.refused,
-            reconnects=self.reconnects,
-            away=self.away,
-            limit=limit,
-            processes=processes,
-            replaced=replaced,
-        )
+                self._failures[verdict.error_kind] += 1
+        self.status = replace(self.status, results=dict(self._results), failures=dict(self._failures))
+        self.count(**counts)

@@ -18,7 +18,7 @@ from scanner.services.work import shift as shift_module
 from scanner.services.work.batch import Batches
 from scanner.services.work.pressure import Pace
 from scanner.services.work.shift import Shift
-from scanner.services.work.status import Tally, WorkSettings, WorkState
+from scanner.services.work.status import Tally, WorkSettings, WorkState, WorkStatus
 from tests.support.waiting import wait_until_async
 
 CATALOG = "6f0c2a4e-1d0b-4c43-9a53-0f6e1a1f6f5e"
@@ -88,10 +88,10 @@ def play(
     sent: Sequence[OutgoingMessage],
     body: Callable[[Scene], Awaitable[None]],
     **settings: float,
-) -> Tally:
+) -> WorkStatus:
     """Send messages to a shift and run `body` beside it."""
 
-    async def main() -> Tally:
+    async def main() -> WorkStatus:
         broker = EmbeddedBroker(CATALOG)
         relay = await broker.open_publishing()
         publisher, consumer = await broker.open_publishing(), await broker.open_consuming(Source.TASKS, 8)
@@ -113,7 +113,7 @@ def play(
             for task in (running, *others):
                 task.cancel()
             await asyncio.gather(running, *others, return_exceptions=True)
-        return tally
+        return tally.status
 
     return asyncio.run(main())
 
@@ -183,12 +183,12 @@ def test_a_library_that_does_not_answer_postpones_what_has_not_begun_long_before
 
     probing = Probing(hang, root="silent")
     tally = play(probing, [batch(50)], body, hold_s=600)
-    assert (tally.postponed, tally.results["failed"], tally.retries) == (50, 0, 0)
+    assert (tally.postponed, tally.results, tally.retries) == (50, {}, 0)
 
 
 def test_results_that_no_queue_takes_bury_their_tasks_and_hold_nobody_else_up() -> None:
     async def body(scene: Scene) -> None:
-        await wait_until_async(lambda: scene.dead and scene.tally.results["ok"] >= 4)
+        await wait_until_async(lambda: scene.dead and scene.tally.status.files >= 4)
         assert [message.decode_tasks(letter.body).catalog for letter in scene.dead] == [FOREIGN]
         assert scene.publisher.error is None
 
@@ -202,10 +202,10 @@ def test_a_message_of_a_newer_version_goes_back_as_it_came_and_nothing_more_is_t
     async def body(scene: Scene) -> None:
         await wait_until_async(lambda: scene.delayed)
         assert [(row.route, row.body) for row in scene.delayed] == [(message.TASKS, newer.body)]
-        assert scene.tally.state is WorkState.REFUSING
+        assert scene.tally.status.state is WorkState.REFUSING
         await scene.consumer.close()
         await scene.publisher.close()
-        assert scene.tally.state is WorkState.REFUSING, "it stays and says so"
+        assert scene.tally.status.state is WorkState.REFUSING, "it stays and says so"
 
     probing = Probing(well)
     play(probing, [newer], body)
