@@ -21,6 +21,8 @@ REASON_HEADER = "x-reason"
 ERROR_KIND_HEADER = "x-error-kind"
 """Why a letter is dead in one of the words of `scanner.message.ErrorKind`."""
 
+PUT_LAST_HEADER = "x-put-last"
+"""Says that somebody had the message before and put it behind the others (`ConsumingSession.put_last`)."""
 
 RETRY_PREFIX = "retry."
 
@@ -193,6 +195,16 @@ class ConsumingSession(Protocol):
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Put them back into their queue, to be delivered again, to us or others."""
+
+    async def put_last(self, deliveries: Sequence[Delivery]) -> None:
+        """Put them behind everything else in their queue, marked by `PUT_LAST_HEADER`; return when it is done.
+
+        Unlike `give_back` it does not count towards a delivery limit: RabbitMQ gets each as a new message, and
+        the old one is acknowledged when that is confirmed.
+
+        Raises:
+            BrokerError: a session was lost; what was not acknowledged is delivered again.
+        """
 
     async def stop(self) -> None:
         """Take nothing more; what was delivered can still be acknowledged or given back."""

@@ -7,18 +7,21 @@ a consumer never waits on a queue that nobody serves. A crash loses nothing: the
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from aiormq import Channel, spec
 from aiormq.abc import DeliveredMessage
 
-from scanner.broker.api import Delivery, Source
+from scanner.broker.api import PUT_LAST_HEADER, Delivery, OutgoingMessage, Source
 from scanner.broker.inbox import Inbox
+from scanner.broker.publisher import Publisher, queue_route
 from scanner.broker.received import delivery_of
 from scanner.broker.session import Session, translate, translated
 from scanner.broker.topology import Queue
 from scanner.errors import BrokerError, BrokerUnavailable
+
+_FULL_PAUSE_S = 1.0
 
 
 class _Verdict(Protocol):
@@ -31,7 +34,14 @@ class Consumer:
     """A consuming session over RabbitMQ (`scanner.broker.api.ConsumingSession`)."""
 
     def __init__(
-        self, session: Session, channel: Channel, source: Source, queue: Queue, *, prefetch: int
+        self,
+        session: Session,
+        channel: Channel,
+        source: Source,
+        queue: Queue,
+        open_publishing: Callable[[], Awaitable[Publisher]],
+        *,
+        prefetch: int,
     ) -> None:
         self._session = session
         self._settings = session.settings
@@ -41,6 +51,8 @@ class Consumer:
         self._prefetch = prefetch
         self._inbox = Inbox(prefetch)
         self._consumer_tag = ""
+        self._open_publishing = open_publishing
+        self._publisher: Publisher | None = None
         session.when_lost(self._inbox.fail)
         channel.on_consumer_cancel_callbacks.add(self._on_cancel)
         channel.closing.add_done_callback(self._on_channel_end)
@@ -83,6 +95,37 @@ class Consumer:
         run, others = self._inbox.settle(deliveries)
         await self._send([_reject(self._channel, tag) for tag in run + others])
 
+    async def put_last(self, deliveries: Sequence[Delivery]) -> None:
+        """Publish them to their queue again, marked, and acknowledge what is confirmed; wait while it is full.
+
+        Raises:
+            BrokerError: a session was lost; what was not acknowledged is delivered again.
+        """
+        if self._publisher is None:
+            self._publisher = await self._open_publishing()
+        waiting = {delivery.tag: delivery for delivery in deliveries}
+        while waiting:
+            if self.error is not None:
+                raise self.error
+            outcome = await self._publisher.publish([self._again(delivery) for delivery in waiting.values()])
+            await self.acknowledge([waiting.pop(tag) for tag in outcome.confirmed])
+            if outcome.error is not None:
+                raise outcome.error
+            if not outcome.confirmed:
+                await asyncio.sleep(_FULL_PAUSE_S)
+                await self._publisher.refresh()
+
+    def _again(self, delivery: Delivery) -> OutgoingMessage:
+        return OutgoingMessage(
+            id=delivery.tag,
+            message_id=delivery.message_id,
+            type=delivery.type or "",
+            route=queue_route(self._queue.name),
+            body=delivery.body,
+            attempt=delivery.attempt,
+            headers={**delivery.headers, PUT_LAST_HEADER: "1"},
+        )
+
     async def stop(self) -> None:
         """Take nothing more; what was delivered can still be acknowledged or given back."""
         if self._inbox.is_open:
@@ -101,6 +144,8 @@ class Consumer:
 
     async def close(self) -> None:
         """End the session in bounded time; what is not acknowledged is delivered again."""
+        if self._publisher is not None:
+            await self._publisher.close()
         await self._session.close()
 
     async def _send(self, verdicts: Sequence[_Verdict]) -> None:

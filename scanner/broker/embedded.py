@@ -230,6 +230,11 @@ class EmbeddedConsumer:
         run, others = self._inbox.settle(deliveries)
         self._queue.give_back(run + others)
 
+    async def put_last(self, deliveries: Sequence[Delivery]) -> None:
+        """Put them behind everything else in their queue, marked."""
+        run, others = self._inbox.settle(deliveries)
+        self._queue.put_last(run + others)
+
     async def stop(self) -> None:
         """Take nothing more; what was delivered can still be acknowledged or given back."""
         self._queue.detach(self._inbox)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from scanner.broker.api import ERROR_KIND_HEADER, REASON_HEADER
+from scanner.broker.api import ERROR_KIND_HEADER, PUT_LAST_HEADER, REASON_HEADER
 
-_OURS = (REASON_HEADER, ERROR_KIND_HEADER)
+_OURS = (REASON_HEADER, ERROR_KIND_HEADER, PUT_LAST_HEADER)
 _MOST_HEADERS = 32
 _LONGEST_TEXT = 1_000
 

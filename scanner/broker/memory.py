@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from scanner.broker.api import Delivery
+from scanner.broker.api import PUT_LAST_HEADER, Delivery
 from scanner.broker.inbox import Inbox, Pulse
 
 _OVERHEAD_BYTES = 1_000
@@ -111,6 +111,15 @@ class MemoryQueue:
                 letter.delivery, redelivered=True, deliveries=letter.delivery.deliveries + 1
             )
             self._ready.appendleft(letter)
+        self.sweep()
+
+    def put_last(self, tags: Sequence[int]) -> None:
+        """Put delivered letters behind all others, marked."""
+        for tag in tags:
+            letter = self._delivered.pop(tag)
+            headers = {**letter.delivery.headers, PUT_LAST_HEADER: "1"}
+            letter.delivery = replace(letter.delivery, headers=headers)
+            self._ready.append(letter)
         self.sweep()
 
     def sweep(self) -> None:

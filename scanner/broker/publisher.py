@@ -28,6 +28,9 @@ from scanner.broker.session import Session, translated
 from scanner.broker.topology import Exchange, Queue, declare_queue
 from scanner.errors import BrokerError, BrokerUnavailable
 
+_QUEUE_PREFIX = "queue."
+_DEFAULT_EXCHANGE = Exchange("", "direct")
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,6 +47,11 @@ class PublisherSettings:
     window_at_start: int = 8
     publish_timeout_s: float = 15.0
     chunk_deadline_s: float = 25.0
+
+
+def queue_route(name: str) -> str:
+    """Return the route into one queue alone: whoever bound another to the exchanges sees nothing of it."""
+    return f"{_QUEUE_PREFIX}{name}"
 
 
 class Publisher:
@@ -261,6 +269,8 @@ class Publisher:
             return self._topology.dead, ""
         if route.startswith(RETRY_PREFIX):
             return self._topology.retry, route.removeprefix(RETRY_PREFIX)
+        if route.startswith(_QUEUE_PREFIX):
+            return _DEFAULT_EXCHANGE, route.removeprefix(_QUEUE_PREFIX)
         return self._topology.results, route
 
     def _check_clocks(self) -> None:

@@ -47,7 +47,8 @@ class RabbitBroker:
         """
         queue = self._queue(source)
         async with _opened(self._settings, f"scanner {source} consumer") as session:
-            consumer = Consumer(session, await session.channel(), source, queue, prefetch=prefetch)
+            channel = await session.channel()
+            consumer = Consumer(session, channel, source, queue, self.open_publishing, prefetch=prefetch)
             await consumer.start()
             return consumer
 

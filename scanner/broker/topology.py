@@ -78,7 +78,12 @@ class Topology:
 
     @property
     def dead_queue(self) -> Queue:
-        """What collectors turn into failed files."""
+        """What collectors turn into failed files.
+
+        It has no delivery limit of ours and no dead letters of its own, and from RabbitMQ 4.0 on a limit of 20
+        by default, beyond which a letter is dropped. So collectors never give a letter back: one that has to
+        wait is put last (`ConsumingSession.put_last`), and only a lost session counts as a delivery.
+        """
         return Queue(self.dead.name, self.dead, "", {"x-queue-type": "quorum"})
 
     @property

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from scanner.broker.api import Source
+from scanner.broker.api import ERROR_KIND_HEADER, PUT_LAST_HEADER, REASON_HEADER, Source
+from scanner.broker.topology import DELIVERY_LIMIT
 from scanner.errors import BrokerUnavailable
 from tests.contract.bench import SETTLED_S, Bench, Talk, batch, ids, outgoing, take, wait_for_depth
 from tests.support.waiting import wait_until_async
@@ -282,5 +284,42 @@ def test_a_prefetch_without_bound_is_refused(bench: Bench) -> None:
     async def scenario(talk: Talk) -> None:
         with pytest.raises(ValueError, match="prefetch 0"):
             await talk.consumer(Source.TASKS, 0)
+
+    bench.run(scenario)
+
+
+def test_what_is_put_last_comes_after_the_others_marked_and_never_dies_of_it(bench: Bench) -> None:
+    async def scenario(talk: Talk) -> None:
+        publisher, consumer = await talk.publisher(), await talk.consumer(prefetch=1)
+        headers = {REASON_HEADER: "why", ERROR_KIND_HEADER: "io"}
+        others = [outgoing(number) for number in range(2, 5)]
+        talk.publish(publisher, [outgoing(1, attempt=2, headers=headers), *others])
+        (first,) = await take(consumer, 1)
+        await consumer.put_last([first])
+        for number in range(2, 5):
+            (other,) = await take(consumer, 1)
+            assert other.body == b"body %d" % number
+            await consumer.acknowledge([other])
+        for _ in range(DELIVERY_LIMIT + 5):
+            (again,) = await take(consumer, 1)
+            assert (again.body, again.attempt, again.redelivered) == (first.body, 2, False)
+            assert again.headers == {**headers, PUT_LAST_HEADER: "1"}
+            await consumer.put_last([again])
+        await consumer.acknowledge(await take(consumer, 1))
+        await wait_for_depth(publisher, 0)
+
+    bench.run(scenario)
+
+
+def test_many_are_put_last_together_whatever_their_ids(bench: Bench) -> None:
+    async def scenario(talk: Talk) -> None:
+        consumer = await talk.consumer()
+        some = [replace(one, message_id=one.message_id if one.id % 2 else "") for one in batch(4)]
+        for one in some:
+            talk.publish(await talk.publisher(), [one])
+        await consumer.put_last(await take(consumer, 4))
+        again = await take(consumer, 4)
+        assert sorted(one.body for one in again) == sorted(one.body for one in some)
+        await consumer.acknowledge(again)
 
     bench.run(scenario)

@@ -29,7 +29,7 @@ class Taker(Protocol):
     """What becomes of the deliveries of one source."""
 
     async def take(self, deliveries: Sequence[Delivery]) -> Read:
-        """Do what the deliveries ask for; those that were read as `newer` are left alone.
+        """Do what the deliveries ask for; those in `later` are left alone.
 
         Raises:
             DatabaseError: the database is away for too long, or refuses; nothing may be acknowledged.
@@ -108,8 +108,8 @@ class OneByOne:
         if len(deliveries) == 1:
             return await self._keep(deliveries[0], reason)
         reads = [await self.take([delivery]) for delivery in deliveries]
-        newer = [delivery for read in reads for delivery in read.newer]
-        return Read(newer=newer, newer_text=next((read.newer_text for read in reads if read.newer), ""))
+        later = [delivery for read in reads for delivery in read.later]
+        return Read(later=later, newer_text=next((read.newer_text for read in reads if read.newer_text), ""))
 
     async def _keep(self, delivery: Delivery, reason: str) -> Read:
         """Keep a delivery as a letter, and do what does not depend on what it says."""

@@ -1,7 +1,8 @@
 """One source's life: session after session, each delivery taken and then acknowledged, until told to drain.
 
 Invariant: a delivery is acknowledged only after whoever takes it has returned. When the session is lost, or the
-taking fails, what is not acknowledged is delivered again, to us or to another collector.
+taking fails, what is not acknowledged is delivered again, to us or to another collector. What cannot be taken
+now holds nothing up and is never given back, which would count as a delivery: it goes to the end of its queue.
 """
 
 import asyncio
@@ -9,15 +10,16 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from scanner.broker.api import Broker, ConsumingSession, Delivery, Source
+from scanner.broker.api import PUT_LAST_HEADER, Broker, ConsumingSession, Delivery, Source
 from scanner.errors import BrokerError, BrokerUnavailable, DatabaseError
 from scanner.retry import Outage, persist
 from scanner.services.collect.committing import Taker
 from scanner.services.collect.reading import Read
 from scanner.services.collect.status import CollectSettings, CollectState, Tally
-from scanner.waiting import open_unless, stop, within
+from scanner.waiting import first_of, open_unless, stop, within
 
 _STANDS_AFTER_S = 5.0
+_LEAVES_AFTER_S = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +33,7 @@ class Intake:
         self._broker, self._source, self._taker = broker, source, taker
         self._settings, self._tally = settings, tally
         self._draining = asyncio.Event()
-        self._refusing = ""
+        self._newer = ""
         self._database_error: DatabaseError | None = None
 
     def drain(self) -> None:
@@ -59,7 +61,7 @@ class Intake:
             raise self._database_error
 
     async def _work(self, outage: Outage) -> None:
-        """Work over one session; one that ends because of a newer version is not replaced."""
+        """Work over one session."""
         session = await open_unless(
             self._draining, self._broker.open_consuming(self._source, self._settings.prefetch)
         )
@@ -83,9 +85,6 @@ class Intake:
             await stop(*others)
             await self._taker.close()
             await session.close()
-        if self._refusing:
-            self._show(CollectState.REFUSING, self._refusing, connected=False)
-            await self._draining.wait()
 
     async def _consume(self, session: ConsumingSession, outage: Outage) -> None:
         settings = self._settings
@@ -96,17 +95,27 @@ class Intake:
             outage.over()
 
     async def _settle(self, session: ConsumingSession, portion: Sequence[Delivery], read: Read) -> None:
-        """Acknowledge what was taken; what only a newer program reads goes back, and nothing more is taken."""
-        left = {delivery.tag for delivery in read.newer}
+        """Acknowledge what was taken; what has to wait goes behind the others, at a walk if all of it waits."""
+        left = {delivery.tag for delivery in read.later}
         await session.acknowledge([delivery for delivery in portion if delivery.tag not in left])
         self._tally.counts["messages"] += len(portion) - len(left)
-        if not read.newer:
+        if read.newer_text:
+            self._refuse(f"{read.newer_text}: upgrade scanner")
+        if not read.later:
             return
-        if not self._refusing:
-            self._refusing = f"{read.newer_text}: upgrade scanner"
-            log.error("collect.newer_version", found=read.newer_text, remedy="upgrade scanner")
-            await session.stop()
-        await session.give_back(read.newer)
+        await first_of(session.put_last(read.later), self._until_time_to_leave())
+        if all(PUT_LAST_HEADER in delivery.headers for delivery in portion):
+            await within(self._settings.later_pause_s, self._draining)
+
+    def _refuse(self, newer: str) -> None:
+        if self._newer != newer:
+            self._newer = newer
+            log.error("collect.newer_version", source=str(self._source), found=newer)
+        self._show(CollectState.REFUSING, newer)
+
+    async def _until_time_to_leave(self) -> None:
+        await self._draining.wait()
+        await asyncio.sleep(_LEAVES_AFTER_S)
 
     async def _stop_when_draining(self, session: ConsumingSession) -> None:
         await self._draining.wait()

@@ -45,15 +45,16 @@ class Unreadable(Exception):
 
 @dataclass(slots=True)
 class Read:
-    """Deliveries, read: what is to be committed, what is to be sent on, and what is left to a newer program.
+    """Deliveries, read: what is to be committed, what is to be sent on, and what has to wait in its queue.
 
-    `foreign` are the answers that other catalogs wait for, each with the delivery that it is made of.
+    `foreign` are the answers that other catalogs wait for, each with the delivery that it is made of. `later`
+    is what cannot be taken now: by us, for a newer program wrote it (`newer_text` says so), or by those others.
     """
 
     answers: list[Answer] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     foreign: list[tuple[Delivery, OutgoingMessage]] = field(default_factory=list)
-    newer: list[Delivery] = field(default_factory=list)
+    later: list[Delivery] = field(default_factory=list)
     newer_text: str = ""
 
 
@@ -98,7 +99,7 @@ def _read(read: Read, delivery: Delivery, take: Callable[[Delivery], None]) -> N
     try:
         take(delivery)
     except NewerVersion as error:
-        read.newer.append(delivery)
+        read.later.append(delivery)
         read.newer_text = str(error)
     except Unreadable as error:
         said = delivery.headers.get(REASON_HEADER)

@@ -20,7 +20,7 @@ class CollectState(enum.StrEnum):
     COLLECTING = "collecting"
     """Connected; results are committed as they come."""
     REFUSING = "refusing"
-    """A message of a newer version came: nothing is taken any more."""
+    """Messages of a newer version came: they stay in their queue, all others are committed."""
     DRAINING = "draining"
     STOPPED = "stopped"
 
@@ -31,7 +31,8 @@ class CollectSettings:
 
     At most `prefetch` (default 128) messages are unacknowledged, of which up to `batch` (64) are taken together
     when they come within `gather_s` (0.05) of the first; `portion_bytes` (8 MiB) of them make a transaction. A
-    locked or absent database is waited for `database_wait_s` (60). `patience` is for the broker.
+    locked or absent database is waited for `database_wait_s` (60). Messages that have to wait in their queue
+    are looked at again `later_pause_s` (1) apart, a batch at a time. `patience` is for the broker.
     """
 
     prefetch: int = 128
@@ -39,6 +40,7 @@ class CollectSettings:
     gather_s: float = 0.05
     portion_bytes: int = 8 * 1024 * 1024
     database_wait_s: float = 60.0
+    later_pause_s: float = 1.0
     patience: Patience = field(default_factory=Patience)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from scanner.catalog.schema import open_database
 from scanner.catalog.tables import FileState
 from scanner.errors import BrokerUnavailable, DatabaseError, DatabaseUnavailable
 from scanner.message import FINAL_ATTEMPT
-from scanner.services.collect import Collect, CollectSettings, CollectState
+from scanner.services.collect import Collect, CollectSettings, CollectState, intake
 from tests.conftest import Amqp
 from tests.integration.collect.messages import PATIENCE, SETTINGS, running, send, tasks
 from tests.integration.collect.messages import results as results_message
@@ -187,6 +188,43 @@ def test_a_newer_version_is_left_alone_and_said(place: Place, amqp_depth: Any, v
     assert place.states([file_id]) == {FileState.QUEUED}
     assert place.reasons() == []
     amqp_depth(place, 1)
+
+
+@pytest.mark.parametrize("source", [Source.RESULTS, Source.DEAD])
+def test_messages_of_a_newer_version_hold_nothing_up_and_never_die_of_waiting(
+    place: Place, amqp_depth: Any, source: Source
+) -> None:
+    mine, catalog = place.stock.add(), place.stock.catalog
+    some = [replace(results_message(catalog, "ok", version=2), id=number) for number in range(10)]
+    good = results_message(catalog, "ok", ok(mine))
+    if source is Source.DEAD:
+        some, good = [replace(one, route=DEAD) for one in some], replace(good, route=DEAD)
+    looks: Counter[str] = Counter()
+
+    async def scenario() -> None:
+        collector = place.collector(replace(SETTINGS, prefetch=4, batch=4, later_pause_s=0.01))
+        settle = intake.Intake._settle
+
+        async def counted(self: Any, session: Any, portion: Any, read: Any) -> None:
+            looks.update(delivery.message_id for delivery in read.later)
+            assert not any(delivery.redelivered for delivery in read.later)
+            await settle(self, session, portion, read)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(intake.Intake, "_settle", counted)
+            async with running(collector):
+                sending = asyncio.create_task(send(place.broker, *some, good))
+                await wait_until_async(lambda: collector.status.ok == 1)
+                await wait_until_async(
+                    lambda: len(looks) == 10 and min(looks.values()) > DELIVERY_LIMIT + 5, 40
+                )
+        sending.cancel()  # the embedded broker's sender waits for ever
+        assert collector.status.messages == 1
+
+    run(scenario())
+    assert place.reasons() == []
+    if source is Source.RESULTS:
+        amqp_depth(place, 10)
 
 
 def test_a_database_that_is_away_is_waited_for_with_nothing_acknowledged(
@@ -429,6 +467,39 @@ def test_a_letter_of_another_catalog_reaches_that_catalogs_collector(on_rabbitmq
     run(scenario())
     assert place.reasons() == []
     assert amqp.node.queue_depth(f"{amqp.prefix}.dead") == 0
+
+
+def test_a_catalog_whose_queue_is_full_does_not_hold_up_the_letters_of_others(
+    on_rabbitmq: Place, amqp: Amqp
+) -> None:
+    place = on_rabbitmq
+    other = RabbitBroker(BrokerSettings(amqp.url, prefix=amqp.prefix, catalog=OTHER))
+    theirs_queue = Topology(amqp.prefix, OTHER).results_queue(OTHER).name
+    amqp.node.set_policy(amqp.prefix, f"^{theirs_queue}$", {"max-length": 1, "overflow": "reject-publish"})
+    mine = place.stock.add()
+    letters_of_others = [dead(tasks(OTHER, number), reason="x") for number in range(20)]
+
+    async def scenario() -> None:
+        theirs = await other.open_consuming(Source.RESULTS, 1)
+        collector = place.collector(replace(SETTINGS, prefetch=4, batch=4, later_pause_s=0.05))
+        async with running(collector):
+            await send(place.broker, *letters_of_others)
+            await send(place.broker, dead(tasks(place.stock.catalog, mine), reason="x"))
+            await wait_until_async(lambda: collector.status.failed == 1)
+            assert collector.status.messages < 20, "their queue was never full"
+            amqp.node.clear_policy(amqp.prefix)
+            found: set[int] = set()
+            while len(found) < 20:
+                got = await theirs.receive(1)
+                found |= {row.file for one in got for row in message.decode_results(one.body).results}
+                await theirs.acknowledge(got)
+            await wait_until_async(lambda: collector.status.messages == 21)
+        assert collector.status.reconnects == 0
+        await theirs.close()
+
+    run(scenario())
+    assert place.reasons() == []
+    assert place.states([mine]) == {FileState.FAILED}
 
 
 def test_a_letter_of_a_catalog_without_a_queue_is_kept(place: Place) -> None:
