@@ -77,17 +77,34 @@ def test_a_look_that_is_ended_leaves_no_process_with_a_question(probing: Probing
     probing.run(scenario)
 
 
-def test_an_answer_with_another_number_is_not_believed(
-    probing: Probing, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_with_another_number_is_not_believed(probing: Probing) -> None:
+    slow = [b"/nowhere/%d" % number for number in range(60_000)]
+
     async def scenario(pool: Pool) -> None:
         root = os.fsencode(probing.folder)
         probing.file("a.mkv")
         assert await pool.check_root(root, []) == "known"
         (child,) = pool._roots.children
-        child._send(RootCheck(77, root, []))  # an answer too many, ahead of the next
-        assert await pool.check_root(root, [b"none"]) == "unknown"
+        child._send(RootCheck(77, root, []))  # its answer comes while the next question is looked at
+        assert await pool.check_root(root, slow) == "unknown"
         assert child not in pool._roots.children
+
+    probing.run(scenario)
+
+
+def test_who_no_longer_waits_for_a_look_does_not_end_it_for_others(
+    probing: Probing, asked: list[bytes]
+) -> None:
+    root = os.fsencode(probing.folder)
+    probing.file("a.mkv")
+
+    async def scenario(pool: Pool) -> None:
+        looks = [asyncio.create_task(pool.check_root(root, [])) for _ in range(2)]
+        await wait_until_async(lambda: asked)
+        looks[0].cancel()
+        assert await looks[1] == "known"
+        assert asked == [root]
+        assert looks[0].cancelled()
 
     probing.run(scenario)
 

@@ -30,6 +30,7 @@ def test_of_a_hundred_hanging_files_all_but_those_in_hand_are_free_at_once(probi
         assert len(freed) == 98
         assert pool.withdraw(keys) == set()
         await wait_until_async(lambda: not pool.status.busy)
+        assert pool.status.waiting == 0
         assert answers.keys() == keys - freed
         assert answers.statuses() == {"timeout": 2}
         assert pool.status.replaced["timeout"] == 2
