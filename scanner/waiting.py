@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import structlog
 
+from scanner.errors import ScannerError
 from scanner.retry import Outage, Patience, persist
 
 P = ParamSpec("P")
@@ -60,10 +61,24 @@ async def first_of(*parts: Coroutine[Any, Any, None]) -> None:
 
 
 async def stop(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel the tasks and wait until they have ended."""
+    """Cancel the tasks and wait until they have ended; an error of theirs that nobody foresaw is logged."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+    for task in tasks:
+        _tell(task)
+
+
+def watched(task: "asyncio.Task[T]") -> "asyncio.Task[T]":
+    """Have an unforeseen error logged as soon as it ends this task, which nobody awaits."""
+    task.add_done_callback(_tell)
+    return task
+
+
+def _tell(task: "asyncio.Future[Any]") -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, ScannerError):
+        log.error("task.failed", task=repr(task), exc_info=error)
 
 
 async def open_unless(event: asyncio.Event, opening: Awaitable[C]) -> C | None:

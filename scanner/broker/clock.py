@@ -56,6 +56,7 @@ class ActiveClock:
         """
         limit_s = self.active_s + self._session.settings.operation_timeout_s
         task = asyncio.ensure_future(call)
+        task.add_done_callback(_retrieve)
         lost = asyncio.ensure_future(self._session.wait_lost())
         try:
             while not task.done() and not lost.done() and self.active_s < limit_s:
@@ -66,3 +67,9 @@ class ActiveClock:
         finally:
             lost.cancel()
             task.cancel()
+
+
+def _retrieve(task: "asyncio.Future[T]") -> None:
+    """Take note of an error that comes when nobody waits any more: the session is lost, and said so already."""
+    if not task.cancelled():
+        task.exception()

@@ -34,6 +34,7 @@ from scanner.app.threaded_text import ThreadedText
 from scanner.catalog.schema import open_database
 from scanner.errors import ScannerError
 from scanner.services.relay import RelayStatus
+from scanner.waiting import watched
 
 _REPORT_EVERY_S = 0.5
 _MARGIN_S = 3.0
@@ -71,7 +72,7 @@ class _Side:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, services.drain)
         threading.Thread(target=self._listen, args=(loop, services), name="commands", daemon=True).start()
-        reporting = asyncio.create_task(self._report(services))
+        reporting = watched(asyncio.create_task(self._report(services)))
         try:
             await services.run()
         finally:

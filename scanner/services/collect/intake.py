@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from scanner.broker.api import PUT_LAST_HEADER, Broker, ConsumingSession, Delivery, Source
-from scanner.errors import BrokerError, BrokerUnavailable, DatabaseError
-from scanner.retry import Outage, persist
+from scanner.errors import BrokerError
 from scanner.services.collect.committing import Taker
 from scanner.services.collect.reading import Read
 from scanner.services.collect.status import CollectSettings, CollectState, Tally
+from scanner.sessions import Sessions
 from scanner.waiting import first_of, open_unless, stop, within
 
-_STANDS_AFTER_S = 5.0
+_REMEDY = "Start the broker or correct --broker: results wait in their queue"
 _LEAVES_AFTER_S = 2.0
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class Intake:
         self._settings, self._tally = settings, tally
         self._draining = asyncio.Event()
         self._newer = ""
-        self._database_error: DatabaseError | None = None
+        self._sessions = Sessions(settings.patience, self._draining, self._wait_shown, remedy=_REMEDY)
 
     def drain(self) -> None:
         """Ask for the end: what was delivered is taken, nothing more."""
@@ -48,19 +48,10 @@ class Intake:
             BrokerRefused: credentials, permissions, virtual host or topology.
             DatabaseError: the database refuses, or is away for too long.
         """
-        outage = Outage(self._settings.patience)
         self._show(CollectState.CONNECTING, f"connecting to {self._broker.described}")
-        try:
-            await persist(lambda: self._work(outage), outage, on_wait=self._wait_shown, sleep=self._nap)
-        except BrokerUnavailable as error:
-            raise BrokerUnavailable(
-                f"{error}; tried for {outage.lasted_s:.0f} s. Start the broker or correct --broker: "
-                "results wait in their queue"
-            ) from error
-        if self._database_error is not None:
-            raise self._database_error
+        await self._sessions.run(self._work)
 
-    async def _work(self, outage: Outage) -> None:
+    async def _work(self) -> None:
         """Work over one session."""
         session = await open_unless(
             self._draining, self._broker.open_consuming(self._source, self._settings.prefetch)
@@ -69,30 +60,25 @@ class Intake:
             return
         log.info("collect.connected", source=str(self._source), broker=self._broker.described)
         self._show(CollectState.COLLECTING, connected=True)
-        others = [
-            asyncio.create_task(self._stop_when_draining(session)),
-            asyncio.create_task(_note_that_it_stands(outage)),
-        ]
+        ending = asyncio.create_task(self._stop_when_draining(session))
         try:
-            await self._consume(session, outage)
+            async with self._sessions.standing():
+                await self._consume(session)
         except BrokerError:
             self._tally.counts["reconnects"] += 1
             raise
-        except DatabaseError as error:
-            # It was waited for; another session would only count as a delivery of what this one has in hand.
-            self._database_error = error
         finally:
-            await stop(*others)
+            await stop(ending)
             await self._taker.close()
             await session.close()
 
-    async def _consume(self, session: ConsumingSession, outage: Outage) -> None:
+    async def _consume(self, session: ConsumingSession) -> None:
         settings = self._settings
         while deliveries := await session.receive(settings.batch, settings.gather_s):
             for portion in _portions(deliveries, settings.portion_bytes):
                 read = await self._taker.take(portion)
                 await self._settle(session, portion, read)
-            outage.over()
+            self._sessions.works()
 
     async def _settle(self, session: ConsumingSession, portion: Sequence[Delivery], read: Read) -> None:
         """Acknowledge what was taken; what has to wait goes behind the others, at a walk if all of it waits."""
@@ -133,14 +119,6 @@ class Intake:
         )
         detail = f"reconnecting in {pause_s:.0f} s: {error}"
         self._show(CollectState.RECONNECTING, detail, connected=False)
-
-    async def _nap(self, seconds: float) -> None:
-        await within(seconds, self._draining)
-
-
-async def _note_that_it_stands(outage: Outage) -> None:
-    await asyncio.sleep(_STANDS_AFTER_S)
-    outage.over()
 
 
 def _portions(deliveries: Sequence[Delivery], size_bytes: int) -> Iterator[list[Delivery]]:

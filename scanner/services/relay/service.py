@@ -16,12 +16,17 @@ from scanner.catalog import leases
 from scanner.catalog.engine import Database
 from scanner.catalog.leases import Grant, Holder
 from scanner.catalog.outbox import RELAY_ROLE
-from scanner.errors import BrokerError, BrokerUnavailable, DatabaseError, LeaseLost
+from scanner.errors import BrokerError, DatabaseError, LeaseLost
 from scanner.owner import Owner
-from scanner.retry import Outage, persist
 from scanner.services.relay.shift import Shift, Signals
 from scanner.services.relay.status import Progress, RelaySettings, RelayState, RelayStatus
+from scanner.sessions import Sessions
 from scanner.waiting import first_of, open_unless, run_sql, within
+
+_REMEDY = (
+    "SCANNER_BROKER_WAIT limits that at the start. Start the broker or correct --broker: tasks stay in the "
+    "outbox, and the next run sends them"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -119,26 +124,20 @@ class Relay:
 
     async def _work(self, grant: Grant) -> None:
         """Work shift after shift; the patience is for the time between two sessions that worked."""
-        outage = Outage(self._settings.patience)
         self._progress.show(RelayState.CONNECTING, f"connecting to {self._broker.described}")
-        try:
-            await persist(
-                lambda: self._work_one_shift(grant, outage), outage, on_wait=self._wait_shown, sleep=self._nap
-            )
-        except BrokerUnavailable as error:
-            raise BrokerUnavailable(
-                f"{error}; tried for {outage.lasted_s:.0f} s (SCANNER_BROKER_WAIT limits it at the start). "
-                "Start the broker or correct --broker: tasks stay in the outbox, and the next run sends them"
-            ) from error
+        patience, draining = self._settings.patience, self._signals.draining
+        sessions = Sessions(patience, draining, self._wait_shown, remedy=_REMEDY)
+        await sessions.run(lambda: self._work_one_shift(grant, sessions))
 
-    async def _work_one_shift(self, grant: Grant, outage: Outage) -> None:
+    async def _work_one_shift(self, grant: Grant, sessions: Sessions) -> None:
         session = await self._open()
         if session is None:
             return
         log.info("relay.connected", broker=self._broker.described)
         shift = Shift(self._database, session, grant, self._settings, self._progress)
         try:
-            await shift.run(self._signals, outage.over)
+            async with sessions.standing():
+                await shift.run(self._signals, sessions.works)
         except BrokerError:
             self._progress.count(reconnects=1)
             raise

@@ -23,7 +23,6 @@ from scanner.services.relay.status import Progress, RelaySettings, RelayState
 from scanner.waiting import first, run_sql, stop, within
 
 _OBSERVE_EVERY_S = 0.1
-_STANDS_AFTER_S = 5.0
 _FIRST_REFUSAL_PAUSE_S = 0.2
 _REFUSALS_BEFORE_REFRESH = 3
 _CHUNKS_A_WINDOW = 5
@@ -63,7 +62,9 @@ class Shift:
         self._some_confirmed = asyncio.Event()
         self._some_deleted = asyncio.Event()
         self._finishing = asyncio.Event()
-        self._unroutable = asyncio.Event()
+        self._broken = asyncio.Event()
+        self._failed: BaseException | None = None
+        self._returned = False
         self._mean_bytes = 1
         self._depth = 0
         self._published_since = 0
@@ -82,9 +83,9 @@ class Shift:
         """
         feeding = asyncio.create_task(self._feed(signals), name="relay.feed")
         deleting = asyncio.create_task(self._delete(works), name="relay.delete")
-        ends = (self._session.wait_lost(), signals.draining.wait(), self._unroutable.wait())
+        ends = (self._session.wait_lost(), signals.draining.wait(), self._broken.wait())
         others = [asyncio.ensure_future(end) for end in ends]
-        others.append(asyncio.create_task(self._observe(works), name="relay.observe"))
+        others.append(asyncio.create_task(self._observe(), name="relay.observe"))
         try:
             await asyncio.wait({feeding, deleting, *others}, return_when=asyncio.FIRST_COMPLETED)
             lost = self._session.error
@@ -106,7 +107,9 @@ class Shift:
             raise lost
         if not feeding.cancelled() and (error := feeding.exception()) is not None:
             raise error
-        if self._unroutable.is_set():
+        if self._failed is not None:
+            raise self._failed
+        if self._returned:
             raise PublishRejected(
                 "the broker returned messages: no queue takes them; declaring the topology again"
             )
@@ -174,7 +177,14 @@ class Shift:
         self._published_since += len(rows)
         task = asyncio.create_task(self._publish(rows), name="relay.chunk")
         self._chunks.add(task)
-        task.add_done_callback(self._chunks.discard)
+        task.add_done_callback(self._on_chunk_end)
+
+    def _on_chunk_end(self, chunk: "asyncio.Task[None]") -> None:
+        """End the shift with a chunk that failed: its rows would be held, and its slot taken, for ever."""
+        self._chunks.discard(chunk)
+        if not chunk.cancelled() and (error := chunk.exception()) is not None:
+            self._failed = self._failed or error
+            self._broken.set()
 
     async def _publish(self, rows: list[OutboxRow]) -> None:
         """Publish a chunk, and hand what was confirmed to whoever deletes."""
@@ -186,7 +196,8 @@ class Shift:
             self._some_confirmed.set()
         if outcome.returned:
             self._progress.count(returned=len(outcome.returned))
-            self._unroutable.set()
+            self._returned = True
+            self._broken.set()
         if outcome.refused:
             self._refuse(len(outcome.refused))
         elif len(outcome.confirmed) == len(rows):
@@ -236,18 +247,14 @@ class Shift:
         if self._chunks:
             await asyncio.wait(self._chunks)  # Each ends with the verdicts it has.
 
-    async def _observe(self, works: Callable[[], None]) -> None:
-        """Show what the shift does, and note when a session without work has stood long enough."""
-        loop = asyncio.get_running_loop()
-        stands_at = loop.time() + _STANDS_AFTER_S
+    async def _observe(self) -> None:
+        """Show what the shift does."""
         counted_s = 0.0
         while True:
             self._progress.show(*self._state(), connected=True)
             blocked_s = self._session.blocked_s
             self._progress.count(blocked_s=blocked_s - counted_s)
             counted_s = blocked_s
-            if loop.time() >= stands_at:
-                works()
             await asyncio.sleep(_OBSERVE_EVERY_S)
 
     def _state(self) -> tuple[RelayState, str]:

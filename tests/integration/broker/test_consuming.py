@@ -14,6 +14,7 @@ import pytest
 from aiormq import spec
 
 from scanner.broker.api import DEAD, REASON_HEADER, ConsumingSession, Delivery, OutgoingMessage, Source
+from scanner.broker.publisher import Publisher
 from scanner.broker.rabbit import RabbitBroker
 from scanner.broker.session import BrokerSettings
 from scanner.errors import BrokerError, BrokerUnavailable
@@ -342,5 +343,20 @@ def test_each_consumer_has_a_connection_of_its_own(amqp: Amqp) -> None:
             assert sum(name in row for row in names) == 1
         for session in sessions:
             await session.close()
+
+    run(scenario())
+
+
+def test_a_publisher_that_fails_within_ends_its_session(amqp: Amqp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its clocks a publish that the broker never answers would be waited for without an end."""
+
+    def broken(_: Publisher) -> None:
+        raise ZeroDivisionError
+
+    async def scenario() -> None:
+        monkeypatch.setattr(Publisher, "_check_clocks", broken)
+        publisher = await RabbitBroker(settings_of(amqp.url, amqp.prefix)).open_publishing()
+        assert "ZeroDivisionError" in str(await publisher.wait_lost())
+        await publisher.close()
 
     run(scenario())

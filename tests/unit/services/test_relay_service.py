@@ -7,9 +7,14 @@ from typing import cast
 import pytest
 
 from scanner.broker.api import Broker, PublishingSession
+from scanner.broker.embedded import EmbeddedBroker, EmbeddedPublisher
+from scanner.catalog import outbox
 from scanner.catalog.engine import Database
+from scanner.catalog.schema import open_database
+from scanner.errors import DatabaseUnavailable
 from scanner.owner import Owner
-from scanner.services.relay import Relay
+from scanner.retry import Patience
+from scanner.services.relay import Relay, RelaySettings
 
 
 class _Session:
@@ -48,3 +53,45 @@ def test_a_session_that_opens_in_the_tick_in_which_the_role_is_lost_is_closed(tm
         relay = Relay(database, cast("Broker", broker), Owner.current())
         asyncio.run(lose_role_while_opening())
     assert broker.session.closed
+
+
+def relay_one_row(folder: Path, broker: Broker) -> None:
+    """Relay an outbox with one row until the relay ends by itself, which it must within a bounded time."""
+
+    async def limited(relay: Relay) -> None:
+        async with asyncio.timeout(30):
+            await relay.run()
+
+    endless = Patience(first_s=0.01, cap_s=0.01, start_s=None, outage_s=None)
+    settings = RelaySettings(database_wait_s=0.1, patience=endless)
+    with open_database(f"sqlite:///{folder}/catalog.db") as database:
+        with database.write() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO outbox (scan_id, message_id, routing_key, body, task_count, created_at)"
+                " VALUES (1, 'm', 'tasks', 'x', 1, 0)"
+            )
+        asyncio.run(limited(Relay(database, broker, Owner.current(), settings)))
+
+
+def test_a_database_that_stays_away_is_no_lost_session_and_ends_the_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(outbox, "fetch_ready", away)
+    with pytest.raises(DatabaseUnavailable, match="away"):
+        relay_one_row(tmp_path, EmbeddedBroker())
+
+
+def test_a_chunk_that_fails_ends_the_relay_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows would be held for ever, and so would the run that waits for them."""
+
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(EmbeddedPublisher, "publish", broken)
+    with pytest.raises(ZeroDivisionError):
+        relay_one_row(tmp_path, EmbeddedBroker())
