@@ -48,7 +48,7 @@ def bare(file: str) -> int:
     av.logging.set_level(None)
     try:
         with av.open(file) as container:
-            return sum(1 for stream in container.streams if stream.codec_context is not None)
+            return len([stream.codec_context for stream in container.streams])
     except (av.error.FFmpegError, ValueError):
         return 0
 

@@ -62,7 +62,8 @@ class Work:
         """Work until drained.
 
         Raises:
-            UsageError: a handler does not exist.
+            UsageError: a handler does not exist, or the concurrency does not fit.
+            ProbeUnavailable: no probe process can be started on this machine.
             BrokerUnavailable: no working session for as long as the settings' patience allows.
             BrokerRefused: credentials, permissions, virtual host or topology.
         """
