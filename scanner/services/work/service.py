@@ -11,16 +11,16 @@ from dataclasses import replace
 import structlog
 
 from scanner.broker.api import Broker, ConsumingSession, PublishingSession, Source
-from scanner.errors import BrokerError, BrokerUnavailable
+from scanner.errors import BrokerError
 from scanner.probe.pool import Pool
-from scanner.retry import Outage, persist
 from scanner.services.work.batch import Batches
 from scanner.services.work.pressure import Pace, Pressure
 from scanner.services.work.shift import Shift
 from scanner.services.work.status import Tally, WorkSettings, WorkState, WorkStatus
-from scanner.waiting import open_unless, within
+from scanner.sessions import Sessions
+from scanner.waiting import open_unless, watched
 
-_STANDS_AFTER_S = 5.0
+_REMEDY = "Start the broker or correct --broker: what was in hand is delivered again"
 _JUDGE_EVERY_S = 1.0
 _POOL_GRACE_S = 2.0
 
@@ -68,7 +68,7 @@ class Work:
             BrokerRefused: credentials, permissions, virtual host or topology.
         """
         await self._pool.start()
-        judging = asyncio.create_task(self._judge(), name="work.judge")
+        judging = watched(asyncio.create_task(self._judge(), name="work.judge"))
         try:
             await self._work()
         finally:
@@ -77,19 +77,11 @@ class Work:
             self._tally.show(WorkState.STOPPED, self._tally.status.detail, connected=False)
 
     async def _work(self) -> None:
-        outage = Outage(self._settings.patience)
         self._tally.show(WorkState.CONNECTING, f"connecting to {self._broker.described}")
-        try:
-            await persist(
-                lambda: self._work_one_shift(outage), outage, on_wait=self._wait_shown, sleep=self._nap
-            )
-        except BrokerUnavailable as error:
-            raise BrokerUnavailable(
-                f"{error}; tried for {outage.lasted_s:.0f} s. Start the broker or correct --broker: "
-                "what was in hand is delivered again"
-            ) from error
+        sessions = Sessions(self._settings.patience, self._draining, self._wait_shown, remedy=_REMEDY)
+        await sessions.run(lambda: self._work_one_shift(sessions))
 
-    async def _work_one_shift(self, outage: Outage) -> None:
+    async def _work_one_shift(self, sessions: Sessions) -> None:
         if self._draining.is_set():
             return
         publisher: PublishingSession | None = None
@@ -100,38 +92,29 @@ class Work:
                 self._draining, self._broker.open_consuming(Source.TASKS, self._settings.prefetch)
             )
             if publisher is not None and consumer is not None:
-                await self._run_shift(publisher, consumer, outage)
+                await self._run_shift(publisher, consumer, sessions)
         finally:
             for session in (consumer, publisher):
                 if session is not None:
                     await session.close()
 
     async def _run_shift(
-        self, publisher: PublishingSession, consumer: ConsumingSession, outage: Outage
+        self, publisher: PublishingSession, consumer: ConsumingSession, sessions: Sessions
     ) -> None:
         log.info("work.connected", broker=self._broker.described)
         self._tally.show(WorkState.IDLE, connected=True)
-        standing = asyncio.create_task(self._note_that_it_stands(outage))
         shift = Shift(publisher, consumer, self._batches, self._settings, self._tally)
         try:
-            await shift.run(self._draining)
+            async with sessions.standing():
+                await shift.run(self._draining)
         except BrokerError:
             self._tally.count(reconnects=1)
             raise
-        finally:
-            standing.cancel()
-
-    async def _note_that_it_stands(self, outage: Outage) -> None:
-        await asyncio.sleep(_STANDS_AFTER_S)
-        outage.over()
 
     def _wait_shown(self, pause_s: float, error: BaseException) -> None:
         log.warning("work.session_lost", error=str(error), pause_s=round(pause_s, 1))
         detail = f"reconnecting in {pause_s:.0f} s: {error}"
         self._tally.show(WorkState.RECONNECTING, detail, connected=False)
-
-    async def _nap(self, seconds: float) -> None:
-        await within(seconds, self._draining)
 
     async def _judge(self) -> None:
         """Set the pool's limit once a second, and say when it changes."""
