@@ -59,7 +59,7 @@ def admit(delivery: Delivery) -> Admitted:
         if version > message.VERSION:
             raise NewerVersion(f"version {version} of task messages; this worker knows {message.VERSION}")
         batch = message.decode_tasks(delivery.body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(f"not a task message: {error}") from error
     return _checked(batch)
 

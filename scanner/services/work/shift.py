@@ -134,14 +134,20 @@ class Shift:
         except NewerVersion as error:
             await self._refuse_newer(delivery, error)
         except Refused as error:
-            log.warning("work.refused", message_id=shown(delivery.message_id[:100]), reason=shown(str(error)))
-            await self._send([refusal(delivery, str(error))], delivery)
-            self._tally.count(refused=1)
+            await self._refuse(delivery, str(error))
+        except Exception as error:
+            log.exception("work.failed_on_message", message_id=shown(delivery.message_id))
+            await self._refuse(delivery, f"the worker cannot read it: {error!r}")
         else:
             async with self._batches.turn(delivery, admitted):
                 answer = await self._worked_off(delivery, admitted)
                 await self._send(answer.messages, delivery)
             self._tally.add(answer.verdicts, answer.counts)
+
+    async def _refuse(self, delivery: Delivery, reason: str) -> None:
+        log.warning("work.refused", message_id=shown(delivery.message_id), reason=shown(reason))
+        await self._send([refusal(delivery, reason)], delivery)
+        self._tally.count(refused=1)
 
     async def _worked_off(self, delivery: Delivery, admitted: Admitted) -> Answer:
         """Return the answer; while this machine is short of something, wait with the message in hand."""

@@ -116,6 +116,7 @@ def test_a_malicious_or_malformed_message_is_refused(change: dict[str, Any]) -> 
     [
         delivery(b"\xff\xfe no json"),
         delivery(b"[1]"),
+        delivery(b'{"version": 1, "catalog": "\xff\xfe"}'),
         delivery(b"[" * 100_000),
         delivery(b'{"version": 1, "x": ' + b'{"a":' * 50_000),
         delivery(b" " * (MOST_BYTES + 1)),
@@ -128,6 +129,7 @@ def test_a_malicious_or_malformed_message_is_refused(change: dict[str, Any]) -> 
     ids=[
         "no JSON",
         "a list",
+        "no UTF-8",
         "nested lists",
         "nested objects",
         "too large",
