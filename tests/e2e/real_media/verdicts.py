@@ -35,6 +35,7 @@ class Verdict:
     duration_s: float | None = None
     codecs: tuple[str | None, ...] = ()
     is_image: bool = False
+    is_unread: bool = False
     error: str = ""
 
 
@@ -71,16 +72,23 @@ def _ask_ffprobe(path: Path) -> Verdict:
     ).stdout
     found = json.loads(said or b"{}")
     streams = found.get("streams", [])
-    if not streams or all(stream.get("width") == 0 for stream in streams):
-        return Verdict(error="refused")  # a picture of 0x0 is one whose size it did not find
+    if not streams:
+        return Verdict(error="refused")
     names = {name.removesuffix("_pipe") for name in found["format"]["format_name"].split(",")}
     duration = found["format"].get("duration")
     codecs = tuple(stream.get("codec_name") for stream in streams)
-    return Verdict(frozenset(names), float(duration) if duration else None, codecs)
+    is_unread = all(stream.get("width") == 0 for stream in streams)
+    return Verdict(frozenset(names), float(duration) if duration else None, codecs, is_unread=is_unread)
 
 
 def differences(ours: Verdict, theirs: Verdict) -> set[str]:
-    """Return in what two verdicts on a file differ: verdict, container, duration (by 1 %), streams, codecs."""
+    """Return in what two verdicts on a file differ: verdict, container, duration (by 1 %), streams, codecs.
+
+    A picture of 0x0 is one that ffprobe named by its extension or first bytes and could not read: that agrees
+    with a probe that could, and with one that calls it corrupt.
+    """
+    if theirs.is_unread:
+        return set()
     if bool(ours.formats) != bool(theirs.formats):
         return {"verdict"}
     if ours.is_image:

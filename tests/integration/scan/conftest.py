@@ -25,10 +25,10 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_postgresql(postgresql: PostgresCluster) -> str:
-    """The name of a PostgreSQL database with the schema and nothing in it."""
-    url = postgresql.database("schema_of_scans")
+    """The name of a PostgreSQL database with the schema and nothing in it; each folder of tests has its own."""
+    url = postgresql.database()
     open_database(url).close()
-    return "schema_of_scans"
+    return url.rpartition("/")[2].partition("?")[0]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
