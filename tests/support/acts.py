@@ -1,8 +1,8 @@
 """Handlers that a test's files direct: each file says in its first words what is to happen to it.
 
-`act` does it; `pace` lets every file take `TEST_PACE_S`, and as long as there is a file `TEST_PAUSE`. Both are installed as a package would be, in a folder
-that the processes of a stage find through PYTHONPATH. A file whose path `act` has seen is noted in
-`TEST_OPENED`, one path a line.
+`act` does it; `pace` lets every file take `TEST_PACE_S`, and as long as there is a file `TEST_PAUSE`. Both
+are installed as a package would be, in a folder that the processes of a stage find through PYTHONPATH. A file
+whose path `act` has seen is noted in `TEST_OPENED`, one path a line.
 """
 
 import os
