@@ -2,13 +2,12 @@
 
 import os
 import signal
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Self, cast
 
 import pytest
 
-from tests.faults.chance import seeded
+from tests.faults.chance import drawn, seeded
 from tests.support.acts import direct, install_acts, lines
 from tests.support.media import MediaFolder
 from tests.support.processes import Role, ScannerRun
@@ -104,7 +103,7 @@ def test_every_file_is_committed_once_whatever_is_killed_of_the_single_command(
     embedded.run("db", "upgrade")
     catalog.count_results()
     with Crashes(embedded, library) as crashes:
-        for number, role in enumerate(islice(cycle(ROLES), kills)):
+        for number, role in enumerate(drawn(chance, ROLES, kills)):
             crashes.kill_at(role, int((number + chance.uniform(0.2, 0.8)) * 0.9 * FILES / kills))
         result = embedded.ended(crashes.run)
     print(f"killed (files in hand): {crashes.killed}; {result['retrying']} to be tried again")

@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -15,7 +14,7 @@ from typing import Self
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from tests.faults.chance import seeded
+from tests.faults.chance import drawn, seeded
 from tests.support.acts import direct, install_acts, lines
 from tests.support.media import MediaFolder
 from tests.support.postgresql import PostgresCluster
@@ -185,7 +184,7 @@ def test_every_file_is_committed_once_whatever_is_killed_while_messages_are_in_h
     crashed.run("db", "upgrade")
     catalog.count_results()
     with Crew(crashed, library, chance) as crew:
-        for number, what in enumerate(islice(cycle(KILLS), kills)):
+        for number, what in enumerate(drawn(chance, KILLS, kills)):
             done = int((number + chance.uniform(0.2, 0.8)) * 0.8 * FILES / kills)
             crew.work_until(lambda: catalog.committed_results >= done, f"{done} are done")  # noqa: B023
             crew.kill(what)

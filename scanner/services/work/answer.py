@@ -137,19 +137,6 @@ def refusal(delivery: Delivery, reason: str) -> OutgoingMessage:
     )
 
 
-def resent(delivery: Delivery) -> OutgoingMessage:
-    """Return a message as it came, for the end of its queue: unlike a rejected one it counts as new there."""
-    return OutgoingMessage(
-        id=0,
-        message_id=delivery.message_id,
-        type=delivery.type or "",
-        route=message.TASKS,
-        body=delivery.body,
-        attempt=delivery.attempt,
-        headers=delivery.headers,
-    )
-
-
 def _parts(results: list[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
     """Yield results in their order, about `_MOST_BYTES` of them at a time."""
     part: list[msgspec.Raw] = []

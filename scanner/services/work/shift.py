@@ -18,12 +18,13 @@ from scanner.broker.api import ConsumingSession, Delivery, OutgoingMessage, Publ
 from scanner.errors import BrokerError, BrokerRefused, PublishRejected
 from scanner.log import shown
 from scanner.services.work.admission import Admitted, NewerVersion, Refused, admit
-from scanner.services.work.answer import Answer, refusal, resent
+from scanner.services.work.answer import Answer, refusal
 from scanner.services.work.batch import Batches
 from scanner.services.work.status import Tally, WorkSettings, WorkState
 from scanner.waiting import stop
 
 _REFUSAL_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_RETURN_WITHIN_S = 5.0
 _SHORTAGE_PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ class Shift:
         self._tally.hold(len(self._in_hand), self._batches.away)
 
     async def _drain(self) -> None:
-        """Take nothing more, finish what can be finished in time, give the rest back."""
+        """Take nothing more, finish what can be finished in time, return the rest."""
         self._tally.show(WorkState.DRAINING, f"{len(self._in_hand)} messages in hand")
         await self._consumer.stop()
         if self._in_hand:
@@ -112,7 +113,15 @@ class Shift:
         if left:
             log.info("work.given_back", messages=len(left))
             await stop(*left)
-            await self._consumer.give_back(list(left.values()))
+            await self._return(list(left.values()))
+
+    async def _return(self, deliveries: Sequence[Delivery]) -> None:
+        """Put them at the end of their queue: given back they would count as delivered, and be taken apart."""
+        try:
+            async with asyncio.timeout(_RETURN_WITHIN_S):
+                await self._consumer.put_last(deliveries)
+        except (BrokerError, TimeoutError) as error:  # the session's end gives them back
+            log.warning("work.not_put_last", messages=len(deliveries), error=repr(error))
 
     # One delivery
 
@@ -172,16 +181,13 @@ class Shift:
             log.error("work.results_queue_refused", error=str(error))  # noqa: TRY400 - the sentence says it all
 
     async def _refuse_newer(self, delivery: Delivery, error: NewerVersion) -> None:
-        """Leave the message to a newer worker, and take nothing more: it would only come back.
-
-        It is sent again rather than rejected: rejections count, and the limit would make it a dead letter.
-        """
+        """Leave the message to a newer worker, and take nothing more: it would only come back."""
         if not self.is_refusing:
             self.is_refusing = True
             log.error("work.newer_version", found=str(error), remedy="upgrade this worker")
             await self._consumer.stop()
             self._tally.show(WorkState.REFUSING, f"{error}: upgrade this worker")
-        await self._send([resent(delivery)], delivery)
+        await self._consumer.put_last([delivery])
 
     async def _send(self, messages: Sequence[OutgoingMessage], delivery: Delivery) -> None:
         """Publish what answers a delivery, and acknowledge it."""

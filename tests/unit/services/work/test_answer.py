@@ -8,7 +8,7 @@ from scanner import message
 from scanner.broker.api import DEAD, ERROR_KIND_HEADER, REASON_HEADER, Delivery
 from scanner.message import Task, TaskBatch
 from scanner.probe.jobs import Verdict
-from scanner.services.work.answer import Answer, refusal, resent
+from scanner.services.work.answer import Answer, refusal
 
 CATALOG = "6f0c2a4e-1d0b-4c43-9a53-0f6e1a1f6f5e"
 MESSAGE = "0b7d2c8e-5a53-4f0e-9a53-0f6e1a1f6f5e"
@@ -107,16 +107,3 @@ def test_results_too_large_for_one_message_go_in_several_with_ids_of_their_own()
     assert [len(row.body) < 5_000_000 for row in made.messages] == [True] * 3
     assert len({row.message_id for row in made.messages}) == 3
     assert [json.loads(row.body)["results"][0]["file"] for row in made.messages] == [1, 2, 3]
-
-
-def test_a_message_for_a_newer_worker_is_sent_on_as_it_came() -> None:
-    sent = Delivery(3, MESSAGE, "scanner.tasks.v2", b"{}", 2, redelivered=True, headers={"x-postponed": "1"})
-    row = resent(sent)
-    assert (row.message_id, row.type, row.body, row.attempt, row.route) == (
-        MESSAGE,
-        "scanner.tasks.v2",
-        b"{}",
-        2,
-        message.TASKS,
-    )
-    assert row.headers == sent.headers

@@ -200,9 +200,10 @@ def test_a_message_of_a_newer_version_goes_back_as_it_came_and_nothing_more_is_t
     newer = batch(1, version=2)
 
     async def body(scene: Scene) -> None:
-        await wait_until_async(lambda: scene.delayed)
-        assert [(row.route, row.body) for row in scene.delayed] == [(message.TASKS, newer.body)]
-        assert scene.tally.status.state is WorkState.REFUSING
+        await wait_until_async(lambda: scene.tally.status.state is WorkState.REFUSING)
+        other = await scene.broker.open_consuming(Source.TASKS, 1)
+        (again,) = await other.receive(1)
+        assert (again.message_id, again.body, again.redelivered) == (MESSAGE, newer.body, False)
         await scene.consumer.close()
         await scene.publisher.close()
         assert scene.tally.status.state is WorkState.REFUSING, "it stays and says so"
@@ -210,3 +211,16 @@ def test_a_message_of_a_newer_version_goes_back_as_it_came_and_nothing_more_is_t
     probing = Probing(well)
     play(probing, [newer], body)
     assert probing.submissions == 0
+
+
+def test_what_a_stop_cannot_finish_in_time_is_returned_as_if_nobody_had_had_it() -> None:
+    async def body(scene: Scene) -> None:
+        await wait_until_async(lambda: probing.submissions)
+        scene.draining.set()
+        other = await scene.broker.open_consuming(Source.TASKS, 1)
+        (again,) = await other.receive(1)
+        assert (again.message_id, again.redelivered) == (MESSAGE, False)
+
+    probing = Probing(lambda _jobs, _done: None)
+    play(probing, [batch(3)], body)
+    assert not probing.waiting, "what had not begun is withdrawn"
