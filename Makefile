@@ -26,7 +26,7 @@ run: library-named $(RUNTIME) ## LIBRARY=/path [ARGS="--quick ..."]: scan a libr
 
 test: $(DEV) ## every test, each service started privately [TESTS="tests/unit -k name"]
 	@.ci/install-services
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 faults: $(DEV) ## the tests in their full form: 30 kills, a million files (takes long)
 	@.ci/install-services
