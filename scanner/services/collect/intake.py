@@ -6,12 +6,13 @@ now holds nothing up and is never given back, which would count as a delivery: i
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from scanner.broker.api import PUT_LAST_HEADER, Broker, ConsumingSession, Delivery, Source
 from scanner.errors import BrokerError
+from scanner.portions import portions
 from scanner.services.collect.committing import Taker
 from scanner.services.collect.reading import Read
 from scanner.services.collect.status import CollectSettings, CollectState, Tally
@@ -75,7 +76,8 @@ class Intake:
     async def _consume(self, session: ConsumingSession) -> None:
         settings = self._settings
         while deliveries := await session.receive(settings.batch, settings.gather_s):
-            for portion in _portions(deliveries, settings.portion_bytes):
+            # What is decoded at a time stays small.
+            for portion in portions(deliveries, _size_of, settings.portion_bytes):
                 read = await self._taker.take(portion)
                 await self._settle(session, portion, read)
             self._sessions.works()
@@ -121,15 +123,5 @@ class Intake:
         self._show(CollectState.RECONNECTING, detail, connected=False)
 
 
-def _portions(deliveries: Sequence[Delivery], size_bytes: int) -> Iterator[list[Delivery]]:
-    """Part deliveries so that what is decoded at a time stays small; one always fits."""
-    portion: list[Delivery] = []
-    size = 0
-    for delivery in deliveries:
-        if portion and size + len(delivery.body) > size_bytes:
-            yield portion
-            portion, size = [], 0
-        portion.append(delivery)
-        size += len(delivery.body)
-    if portion:
-        yield portion
+def _size_of(delivery: Delivery) -> int:
+    return len(delivery.body)

@@ -5,7 +5,7 @@ goes to the dead letters, too. All ids are derived from the task message's, so t
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from scanner import message
 from scanner.broker.api import DEAD, ERROR_KIND_HEADER, REASON_HEADER, Delivery, OutgoingMessage, retry_route
 from scanner.message import ReadyBatch, Status, Task, TaskBatch
+from scanner.portions import portions
 from scanner.probe.jobs import Verdict
 
 AWAY_DELAYS_S = message.RETRY_DELAYS_S[1:]
@@ -38,11 +39,11 @@ class Answer:
 
     def results(self, verdicts: Iterable[Verdict]) -> None:
         """Add one results message a status; what would be too large for a broker goes in several."""
-        by_status: dict[Status, list[msgspec.Raw]] = defaultdict(list)
+        by_status: dict[Status, list[bytes]] = defaultdict(list)
         for verdict in verdicts:
-            by_status[verdict.status].append(msgspec.Raw(verdict.result))
+            by_status[verdict.status].append(verdict.result)
         for status, results in by_status.items():
-            for part, some in enumerate(_parts(results)):
+            for part, some in enumerate(portions(results, len, _MOST_BYTES)):
                 self._add_results(status, some, part)
 
     def retry(self, task: Task) -> None:
@@ -79,7 +80,7 @@ class Answer:
         for task in tasks:
             self._add_single(task, route, attempt, headers=headers)
 
-    def _add_results(self, status: Status, results: list[msgspec.Raw], part: int) -> None:
+    def _add_results(self, status: Status, results: list[bytes], part: int) -> None:
         batch = self.batch
         body = message.encode_results(
             ReadyBatch(
@@ -89,7 +90,7 @@ class Answer:
                 self.delivery.message_id,
                 batch.library,
                 status,
-                results,
+                [msgspec.Raw(result) for result in results],
             )
         )
         message_id = message.result_message_id(self.delivery.message_id, status, self.delivery.attempt, part)
@@ -135,19 +136,6 @@ def refusal(delivery: Delivery, reason: str) -> OutgoingMessage:
         attempt=delivery.attempt,
         headers={ERROR_KIND_HEADER: "rejected", REASON_HEADER: reason[:500]},
     )
-
-
-def _parts(results: list[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:
-    """Yield results in their order, about `_MOST_BYTES` of them at a time."""
-    part: list[msgspec.Raw] = []
-    size_bytes = 0
-    for result in results:
-        if part and size_bytes + len(bytes(result)) > _MOST_BYTES:
-            yield part
-            part, size_bytes = [], 0
-        part.append(result)
-        size_bytes += len(bytes(result))
-    yield part
 
 
 def _number(text: str) -> int:
