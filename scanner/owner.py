@@ -12,6 +12,11 @@ from pathlib import Path
 import msgspec
 
 
+def process_name() -> str:
+    """Return this process as results and connections name it to a person: `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 class Owner(msgspec.Struct, frozen=True):
     """One process on one machine since one boot."""
 

@@ -1,4 +1,4 @@
-"""How a scanning process uses memory: fewer collections, one heap.
+"""How the busy processes use memory: fewer collections, and for a scan one heap.
 
 A scan makes millions of short-lived values without a cycle among them, on a thread that is not the main one.
 CPython's default thresholds spend a tenth of the time looking for cycles; glibc gives each thread a heap of
@@ -15,7 +15,12 @@ _M_ARENA_MAX = -8
 
 def prepare_for_scanning() -> None:
     """Set collector and allocator; to be called once, before threads are started."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    collect_seldom()
     with suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def collect_seldom() -> None:
+    """Set the collector for a process of many short-lived values; to be called once that is set up."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

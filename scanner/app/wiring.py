@@ -1,7 +1,6 @@
 """From the settings to what each service is told: the one place that knows both."""
 
 import os
-import socket
 
 from scanner import paths
 from scanner.app.broker_side import BrokerSideSettings
@@ -12,6 +11,7 @@ from scanner.catalog.scans import Kind
 from scanner.config import Settings
 from scanner.files.filters import Filters
 from scanner.files.walk import WalkerSettings
+from scanner.owner import process_name
 from scanner.probe.jobs import Hash, ProbeSettings
 from scanner.retry import Patience
 from scanner.services.collect import CollectSettings
@@ -112,7 +112,7 @@ def work_settings(
 ) -> WorkSettings:
     """Return how tasks are worked off; by default they wait for the broker as the relay does."""
     return WorkSettings(
-        worker=f"{socket.gethostname()}:{os.getpid()}",
+        worker=process_name(),
         prefetch=settings.prefetch or 2 * _processes(settings) + 4,
         drain_s=settings.drain_timeout_s if drain_s is None else drain_s,
         root_map=tuple(_mapped(entry) for entry in settings.root_map),

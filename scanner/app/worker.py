@@ -6,7 +6,6 @@ either: what was not acknowledged is delivered again.
 """
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from scanner.app.memory import collect_seldom
 from scanner.app.threaded_text import ThreadedText
 from scanner.app.wiring import broker_settings, probe_settings, publisher_settings, work_settings
 from scanner.broker.rabbit import RabbitBroker
@@ -51,9 +51,7 @@ def run_worker(settings: Settings, observe: Observe) -> WorkerResult:
             "a worker takes its tasks from RabbitMQ: give --broker amqp://HOST/ (or SCANNER_BROKER_URL); "
             "without a broker `scanner run` probes by itself"
         )
-    # Millions of short-lived objects, no cycles: the default thresholds cost a tenth of the throughput.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    collect_seldom()
     stderr = ThreadedText(sys.stderr)
     sys.stderr = stderr
     try:

@@ -6,8 +6,6 @@ A crash here loses nothing: whatever was not confirmed is still in the outbox.
 """
 
 import asyncio
-import os
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +27,7 @@ from scanner.broker import lenient, topology
 from scanner.broker.topology import Topology
 from scanner.broker.transport import Transport
 from scanner.errors import BrokerError, BrokerRefused, BrokerUnavailable, UsageError
+from scanner.owner import process_name
 from scanner.urls import mask
 
 _NOT_ALLOWED = 530
@@ -161,7 +160,7 @@ async def open_session(settings: BrokerSettings, *, name: str = "scanner") -> Se
 async def _connect(settings: BrokerSettings, name: str) -> Session:
     lenient.install()
     transport = Transport()
-    client = f"{name} {socket.gethostname()}:{os.getpid()}"
+    client = f"{name} {process_name()}"
     connection = _Connection(_parse(settings), client_properties={"connection_name": client})
     connection.kwargs["transport_factory"] = transport
     try:

@@ -6,7 +6,6 @@ or when the parent is gone, within a bounded time: a thread that needs nothing f
 """
 
 import asyncio
-import gc
 import os
 import select
 import signal
@@ -30,6 +29,7 @@ from scanner.app.broker_side.lines import (
     encode_report,
 )
 from scanner.app.broker_side.services import Services
+from scanner.app.memory import collect_seldom
 from scanner.app.threaded_text import ThreadedText
 from scanner.catalog.schema import open_database
 from scanner.errors import ScannerError
@@ -145,9 +145,7 @@ def main() -> int:
     stderr = ThreadedText(sys.stderr)
     sys.stderr = stderr
     logging_setup.configure(settings.log_level, settings.log_format)
-    # Millions of short-lived objects, no cycles: the default thresholds cost a tenth of the throughput.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    collect_seldom()
     try:
         return asyncio.run(_Side(settings, commands, reports).run())
     finally:

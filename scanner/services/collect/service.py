@@ -5,13 +5,12 @@ been given it twice, which changes nothing. A crash loses nothing: what was not 
 """
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 
 from scanner.broker.api import Broker, Source
 from scanner.catalog.engine import Database
+from scanner.owner import process_name
 from scanner.services.collect.committing import Committer, OneByOne, ResultsTaker
 from scanner.services.collect.dead import DeadTaker
 from scanner.services.collect.intake import Intake
@@ -33,7 +32,7 @@ class Collect:
         settings = settings or CollectSettings()
         self._tally = Tally(on_change)
         committer = Committer(database, catalog, settings, self._tally)
-        dead = DeadTaker(committer, broker, f"{socket.gethostname()}:{os.getpid()}")
+        dead = DeadTaker(committer, broker, process_name())
         results = OneByOne(ResultsTaker(committer), committer)
         self._results = Intake(broker, Source.RESULTS, results, settings, self._tally)
         # A catalog whose queue is full must not end the collector of another.
