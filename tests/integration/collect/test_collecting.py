@@ -285,18 +285,23 @@ def test_a_database_that_stays_away_ends_the_collector_and_the_message_comes_aga
     assert place.states([file_id]) == {FileState.OK}
 
 
-def test_a_message_that_the_database_refuses_is_kept_and_the_others_are_committed(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    poison, *others = [place.stock.add() for _ in range(6)]
+def fail_on(poison: int, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every transaction fail that holds a result of this file."""
     original = results.apply
 
     def choosy(database: Database, catalog: str, answers: Any, kept: Any = ()) -> Applied:
         if any(result.file == poison for answer in answers if answer.batch for result in answer.batch.results):
-            raise DatabaseError("database refuses a row: of course")
+            raise error
         return original(database, catalog, answers, kept)
 
     monkeypatch.setattr(results, "apply", choosy)
+
+
+def test_a_message_that_the_database_refuses_is_kept_and_the_others_are_committed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison, *others = [place.stock.add() for _ in range(6)]
+    fail_on(poison, DatabaseError("database refuses a row: of course"), monkeypatch)
 
     async def scenario() -> None:
         collector = place.collector(replace(SETTINGS, gather_s=0.3))
@@ -345,14 +350,7 @@ def test_a_message_that_the_collector_itself_fails_on_is_kept_and_the_others_are
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison, *others = [place.stock.add() for _ in range(4)]
-    original = results.apply
-
-    def broken(database: Database, catalog: str, answers: Any, kept: Any = ()) -> Applied:
-        if any(result.file == poison for answer in answers if answer.batch for result in answer.batch.results):
-            raise ZeroDivisionError("a fault of ours")
-        return original(database, catalog, answers, kept)
-
-    monkeypatch.setattr(results, "apply", broken)
+    fail_on(poison, ZeroDivisionError("a fault of ours"), monkeypatch)
 
     async def scenario() -> None:
         collector = place.collector(replace(SETTINGS, gather_s=0.3))
