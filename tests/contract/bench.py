@@ -122,7 +122,9 @@ async def take(consumer: ConsumingSession, count: int) -> list[Delivery]:
     """Receive exactly `count` deliveries; the test's limit ends the wait for one that does not come."""
     taken: list[Delivery] = []
     while len(taken) < count:
-        taken += await consumer.receive(count - len(taken))
+        received = await consumer.receive(count - len(taken))
+        assert received, f"the consumer was stopped with {count - len(taken)} deliveries to come"
+        taken += received
     return taken
 
 

@@ -178,8 +178,10 @@ def test_what_arrived_before_the_stop_is_still_handed_out(bench: Bench) -> None:
     async def scenario(talk: Talk) -> None:
         publisher, consumer = await talk.publisher(), await talk.consumer()
         sent = batch(5)
-        talk.publish(publisher, sent)
+        publishing = talk.publish(publisher, sent)
         first = await take(consumer, 1)
+        if not bench.is_embedded:
+            await publishing  # before that an empty queue may only mean that not all has been sent
         await wait_for_depth(publisher, 0)
         await consumer.stop()
         rest = await take(consumer, 4)
